@@ -1,0 +1,74 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench setup lock format clean \
+	test-parallel test-serial check-format check-lint check-types check-floors check-tests
+
+BIN := .venv/bin
+REPORTS := .reports
+export PYTHON
+
+# Folders that exist, in the order of a newcomer's interest. Serial: real processes, browsers and clocks on two cores.
+FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture doors stores property))
+SERIAL := $(wildcard $(addprefix tests/,security integration browser))
+
+help:
+	@echo "make demo    the gateway with a chat to try it on, on this machine"
+	@echo "make test    every test; installs what they need"
+	@echo "make check   format, lint, types, floors and the fast tests: about a minute"
+	@echo "make bench   the numbers, against nginx and Envoy: under ten minutes"
+	@echo "also: setup  lock  format  clean"
+
+demo:
+	@tools/setup runtime
+	@$(BIN)/doorward demo
+
+setup:
+	@tools/setup dev
+
+# Both halves run even if the first fails: one run shows everything.
+test: setup
+	@tools/debian chromium nginx
+	@$(MAKE) --no-print-directory -k test-parallel $(if $(SERIAL),test-serial)
+
+test-parallel: setup
+	$(BIN)/pytest -n 2 --junitxml=$(REPORTS)/parallel.xml $(FAST)
+
+test-serial: setup
+	$(BIN)/pytest --junitxml=$(REPORTS)/serial.xml $(SERIAL)
+
+check: setup
+	@$(MAKE) --no-print-directory -k -j2 --output-sync=target \
+		check-types check-tests check-format check-lint check-floors
+
+check-format: setup
+	$(BIN)/ruff format --check .
+
+check-lint: setup
+	$(BIN)/ruff check .
+
+check-types: setup
+	$(BIN)/mypy
+
+check-floors: setup
+	$(BIN)/lint-imports --no-logo
+
+check-tests: setup
+	$(BIN)/pytest -q --hypothesis-profile=quick --junitxml=$(REPORTS)/check.xml $(FAST)
+
+bench:
+	@tools/setup runtime
+	@tools/setup bench
+	@tools/debian nginx
+	@PYTHONPATH=. .venv-bench/bin/python -m bench
+
+lock: setup
+	@UPGRADE=$(UPGRADE) tools/lock
+
+format: setup
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+# Environments, caches, reports. What the demo wrote stays: it is the user's.
+clean:
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache $(REPORTS) dist build
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,8 @@
+"""What every test shares: how long the property tests search. Everything else belongs to a folder of its own."""
+
+from hypothesis import HealthCheck, settings
+
+# No deadline: two shared cores make any time a single example takes mean nothing.
+settings.register_profile("full", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("full"), max_examples=25)
+settings.load_profile("full")
