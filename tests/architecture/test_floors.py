@@ -8,7 +8,7 @@ from tests.architecture.source import ROOT
 
 
 def test_every_contract_is_kept() -> None:
-    linter = [Path(sys.executable).parent / "lint-imports", "--no-logo", "--no-cache"]
+    linter = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache"]
     run = subprocess.run(linter, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "3 kept, 0 broken" in run.stdout

@@ -68,4 +68,4 @@ def test_the_client_is_values_and_websockets() -> None:
 
 def test_there_is_something_to_read() -> None:
     """An empty list above would pass every test."""
-    assert PACKAGE / "values" / "__init__.py" in PATHS
+    assert PACKAGE / "core" / "__init__.py" in PATHS
