@@ -1,1 +1,1 @@
-"""Floor 1, the verbs: pure functions of values. No clock, no chance, no logging, no async; time is an argument."""
+"""Floor 1, the verbs: pure functions over values. No clock, no randomness, no logging, no async, no environment."""

@@ -1,0 +1,223 @@
+"""Steps 1 and 2: a request head is strict HTTP/1.1 and a strict RFC 6455 upgrade, or it is refused with its reason.
+
+No server is trusted to have checked any of it (SECURITY, appendix E1): every form refused here got a 101 somewhere.
+"""
+
+import re
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.handshake import Handshake
+from doorward.values.rules import Rules
+
+MAX_HEAD: Final = 16384
+MAX_LINE: Final = 8192
+MAX_TARGET: Final = 4096
+MAX_HEADERS: Final = 100
+MAX_LEADING_LINES: Final = 2
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_C1: Final = re.compile("[\x80-\x9f\u2028\u2029]")
+_REQUEST_LINE: Final = re.compile(r"([!-~]+) ([!-~]+) (HTTP/[0-9]\.[0-9])")
+_PATH: Final = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)+")  # RFC 3986 section 3.3
+_QUERY: Final = re.compile(r"[!$-;=?-~]*")  # visible ASCII without " # < >, as browsers leave it
+_UNSAFE_IN_PATH: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_HOST: Final = re.compile(r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.\-]*)|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
+_KEY: Final = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")  # canonical base64 of 16 bytes, RFC 6455 section 4.1 item 7
+
+SINGLE: Final = (
+    "host",
+    "origin",
+    "authorization",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "content-length",
+    "upgrade",
+    "dpop",
+)
+
+
+def parse_head(head: bytes) -> Handshake | Deny:
+    """Read one request head, from its first byte to the empty line (RFC 9112 sections 2 to 5).
+
+    Returns Deny with step 1 for a head that is too long or not in the grammar. Nothing is normalised into a match:
+    bare CR or LF, obs-fold, control characters, white space before the colon and two spaces in the request line
+    are refused, where RFC 9112 lets a recipient be lenient.
+    """
+    if len(head) > MAX_HEAD:
+        return _head(Reason.HEAD_TOO_LARGE)
+    breaks = head.count(b"\r\n")
+    if not head.endswith(b"\r\n\r\n") or head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+        return _head(Reason.HEAD_GRAMMAR, "line ends are CR LF only")
+    if _CONTROL.search(head):
+        return _head(Reason.HEAD_GRAMMAR, "a control character")
+    lines = head[:-4].split(b"\r\n")
+    leading = 0
+    while leading < len(lines) and not lines[leading]:
+        leading += 1
+    if leading > MAX_LEADING_LINES or leading == len(lines):
+        return _head(Reason.HEAD_GRAMMAR, "empty lines before the request line")
+    request = _request_line(lines[leading])
+    if isinstance(request, Deny):
+        return request
+    method, target, version = request
+    headers = _headers(lines[leading + 1 :])
+    if isinstance(headers, Deny):
+        return headers
+    path = _decode_path(target)
+    if isinstance(path, Deny):
+        return path
+    by_name: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        by_name[name] = (*by_name[name], value) if name in by_name else (value,)
+    return Handshake(
+        method=method,
+        target=target,
+        path=path,
+        query=target.partition("?")[2],
+        version=version,
+        headers=headers,
+        by_name=MappingProxyType(by_name),
+    )
+
+
+def _head(reason: Reason, note: str = "") -> Deny:
+    return Deny(reason, Step.HEAD, note=note)
+
+
+def _request_line(line: bytes) -> tuple[str, str, str] | Deny:
+    if len(line) > MAX_LINE:
+        return _head(Reason.TARGET_TOO_LONG)
+    match = _REQUEST_LINE.fullmatch(line.decode("latin-1"))
+    if match is None:
+        return _head(Reason.HEAD_GRAMMAR, "the request line")
+    method, target, version = match.groups()
+    if len(target) > MAX_TARGET:
+        return _head(Reason.TARGET_TOO_LONG)
+    if not _TOKEN.fullmatch(method):
+        return _head(Reason.HEAD_GRAMMAR, "the method")
+    return method, target, version
+
+
+def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...] | Deny:
+    if len(lines) > MAX_HEADERS:
+        return _head(Reason.HEAD_TOO_LARGE, f"more than {MAX_HEADERS} headers")
+    headers = []
+    for line in lines:
+        if len(line) > MAX_LINE:
+            return _head(Reason.HEAD_TOO_LARGE, f"a header over {MAX_LINE} bytes")
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon or not _TOKEN.fullmatch(name):
+            return _head(Reason.HEAD_GRAMMAR, "a header's name")
+        if not value.isascii() and not _is_clean_utf8(value):
+            return _head(Reason.HEAD_GRAMMAR, "a header's value")
+        headers.append((name.lower(), value.strip(" \t")))
+    return tuple(headers)
+
+
+def _is_clean_utf8(value: str) -> bool:
+    """Not ASCII: then UTF-8 without C1 controls or line separators, so that no reader splits the value (LOG-03)."""
+    try:
+        return not _C1.search(value.encode("latin-1").decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _decode_path(target: str) -> str | Deny:
+    """The path after exactly one percent-decoding (HSK-16); what decodes into another structure is refused."""
+    refused = Deny(Reason.TARGET_MALFORMED, Step.UPGRADE)
+    raw, mark, query = target.partition("?")
+    if not _PATH.fullmatch(raw) or (mark and not _QUERY.fullmatch(query)):
+        return refused
+    if "%" not in raw:
+        path = raw
+    else:
+        try:
+            path = unquote_to_bytes(raw).decode()
+        except UnicodeDecodeError:
+            return refused
+        if path.count("/") != raw.count("/") or _UNSAFE_IN_PATH.search(path):
+            return refused
+    segments = path.split("/")[1:]
+    if any(segment in {".", ".."} for segment in segments) or "" in segments[:-1]:
+        return refused
+    return path
+
+
+def host_fault(handshake: Handshake, rules: Rules) -> Deny | None:
+    """Exactly one Host, well formed, on the list (HSK-02). Also for our own HTTP endpoints."""
+    hosts = handshake.all("host")
+    if len(hosts) != 1:
+        return _upgrade(Reason.HOST_MALFORMED if not hosts else Reason.HEADER_DUPLICATED, "Host")
+    match = _HOST.fullmatch(hosts[0])
+    if match is None or int(match["port"] or 1) > 65535:
+        return _upgrade(Reason.HOST_MALFORMED)
+    if match["host"].lower() not in rules.hosts:
+        return _upgrade(Reason.HOST_FOREIGN)
+    return None
+
+
+def duplicate_fault(handshake: Handshake) -> Deny | None:
+    """A header that means one thing stands once (HSK-07), before any credential is read."""
+    for name in SINGLE:
+        values = handshake.by_name.get(name)
+        if values is not None and len(values) > 1:
+            return _upgrade(Reason.HEADER_DUPLICATED, name)
+    return None
+
+
+def upgrade_fault(handshake: Handshake, rules: Rules, *, routed: bool) -> Deny | None:
+    """Step 2: what keeps this from being a strict upgrade (RFC 6455 section 4.2.1). None when it is one.
+
+    `routed`: a route matches the path, so a plain request can be told what is missing (405, 426).
+    """
+    if not handshake.all("upgrade") and not handshake.all("sec-websocket-key") and not routed:
+        return Deny(Reason.ROUTE_UNKNOWN, Step.ROUTE)
+    if handshake.version != "HTTP/1.1":
+        return _upgrade(Reason.HTTP_VERSION)
+    fault = duplicate_fault(handshake) or host_fault(handshake, rules)
+    if fault is not None:
+        return fault
+    if handshake.method != "GET":
+        return _upgrade(Reason.METHOD if routed else Reason.UPGRADE_MALFORMED)
+    if handshake.all("transfer-encoding") or handshake.all("content-length") not in ((), ("0",)):
+        return _upgrade(Reason.BODY_PRESENT)
+    upgrade = handshake.one("upgrade")
+    if upgrade is None:
+        return _upgrade(Reason.NOT_AN_UPGRADE if routed else Reason.UPGRADE_MALFORMED)
+    if upgrade.lower() != "websocket":
+        return _upgrade(Reason.UPGRADE_MALFORMED)
+    if "upgrade" not in _connection_options(handshake):
+        return _upgrade(Reason.CONNECTION_MALFORMED)
+    if handshake.one("sec-websocket-version") != "13":
+        return _upgrade(Reason.WEBSOCKET_VERSION if routed else Reason.UPGRADE_MALFORMED)
+    if not _KEY.fullmatch(handshake.one("sec-websocket-key") or ""):
+        return _upgrade(Reason.KEY_MALFORMED)
+    if offered_protocols(handshake) is None:
+        return _upgrade(Reason.PROTOCOLS_MALFORMED)
+    return None
+
+
+def _upgrade(reason: Reason, note: str = "") -> Deny:
+    return Deny(reason, Step.UPGRADE, note=note)
+
+
+def _connection_options(handshake: Handshake) -> frozenset[str]:
+    return frozenset(option.strip(" \t").lower() for line in handshake.all("connection") for option in line.split(","))
+
+
+def offered_protocols(handshake: Handshake) -> tuple[str, ...] | None:
+    """The subprotocols that the client offers, in its order; None when the offer is not in the grammar.
+
+    RFC 6455 section 4.1 item 10: distinct tokens. Ours carry credentials, so no case is folded.
+    """
+    lines = handshake.all("sec-websocket-protocol")
+    if not lines:
+        return ()
+    offers = [offer.strip(" \t") for line in lines for offer in line.split(",")]
+    if len(set(offers)) != len(offers) or not all(map(_TOKEN.fullmatch, offers)):
+        return None
+    return tuple(offers)

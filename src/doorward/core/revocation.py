@@ -1,0 +1,85 @@
+"""The one predicate of revocation: the same for the handshake, the live connection, the ticket and the renewal."""
+
+from collections.abc import Iterable, Mapping
+
+from doorward.values.principal import Principal
+from doorward.values.revocation import Effect, Revocation, Target, TargetKind
+from doorward.values.rules import IssuerRules
+
+
+def keys_of(principal: Principal, connection: str) -> tuple[tuple[TargetKind, str], ...]:
+    """Under which (kind, value) a revocation that hits this principal can lie: for an index, as a superset of hits."""
+    identity = principal.identity
+    keys = [
+        (TargetKind.IDENTITY, identity.subject),
+        (TargetKind.ISSUER, identity.issuer),
+        (TargetKind.CONNECTION, connection),
+    ]
+    if identity.tenant:
+        keys.append((TargetKind.TENANT, identity.tenant))
+    if principal.session:
+        keys.append((TargetKind.SESSION, principal.session))
+    if principal.token_id:
+        keys.append((TargetKind.TOKEN, principal.token_id))
+    return tuple(keys)
+
+
+def names(target: Target, principal: Principal, connection: str) -> bool:
+    """Does the target name this principal or connection? Issuer and tenant narrow it where they are given."""
+    identity = principal.identity
+    if target.issuer is not None and target.issuer != identity.issuer:
+        return False
+    if target.tenant is not None and target.tenant != identity.tenant:
+        return False
+    match target.kind:
+        case TargetKind.IDENTITY:
+            return target.value == identity.subject
+        case TargetKind.SESSION:
+            return target.value == principal.session != ""
+        case TargetKind.TOKEN:
+            return target.value == principal.token_id != ""
+        case TargetKind.CONNECTION:
+            return target.value == connection
+        case TargetKind.TENANT:
+            return target.value == identity.tenant != ""
+        case TargetKind.ISSUER:
+            return target.value == identity.issuer
+
+
+def hits(revocation: Revocation, principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]) -> bool:
+    """Is this principal's proof withdrawn? What was issued at or before the instant, plus the issuer's skew, is.
+
+    A session, token or connection is withdrawn whenever it was issued: it never comes back. A proof without an
+    issue time counts as issued before everything, one of an unknown issuer gets no benefit of the doubt.
+    """
+    if not names(revocation.target, principal, connection):
+        return False
+    if revocation.target.kind in {TargetKind.SESSION, TargetKind.TOKEN, TargetKind.CONNECTION}:
+        return True
+    if principal.issued_at is None:
+        return True
+    rules = issuers.get(principal.identity.issuer)
+    skew = rules.skew if rules is not None else 0.0
+    return principal.issued_at <= revocation.instant + skew
+
+
+def refusal(
+    revocations: Iterable[Revocation], principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]
+) -> Revocation | None:
+    """The first that bars the way in: effect `close`, or `renew` (which wants something issued after)."""
+    for revocation in revocations:
+        if revocation.effect is not Effect.ROLES and hits(revocation, principal, connection, issuers):
+            return revocation
+    return None
+
+
+def roles_of(
+    revocations: Iterable[Revocation], principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]
+) -> tuple[str, ...] | None:
+    """The roles that the newest hit of effect `roles` puts in place of the proof's own; None: they stand."""
+    newest: Revocation | None = None
+    for revocation in revocations:
+        if revocation.effect is Effect.ROLES and hits(revocation, principal, connection, issuers):
+            if newest is None or revocation.sequence >= newest.sequence:
+                newest = revocation
+    return None if newest is None else newest.roles

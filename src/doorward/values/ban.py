@@ -1,0 +1,20 @@
+"""An address range or a subject that may not enter, until an instant."""
+
+from dataclasses import dataclass
+
+from doorward.values.rules import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """Either `network` or `subject` is set. None for issuer or tenant: any. `expires_at` in epoch seconds, None: never."""
+
+    network: Network | None
+    subject: str | None
+    issuer: str | None
+    tenant: str | None
+    cause: str
+    made_at: float
+    expires_at: float | None
+    by: str = ""
+    id: int = 0

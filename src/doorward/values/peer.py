@@ -1,0 +1,53 @@
+"""Who is at the other end: what the socket says, and what a trusted proxy says of the real one."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What the transport itself knows, before any header is believed.
+
+    `address` is None for a Unix socket. `tls` says that our own listener ended TLS; `proxied_tls` is what the
+    PROXY protocol's TLS TLV of a trusted peer said (None: no such header came). `proxied` is the client address
+    that PROXY protocol named, from a trusted peer only.
+    """
+
+    address: Address | None
+    port: int = 0
+    tls: bool = False
+    server_name: str | None = None
+    proxied: Address | None = None
+    proxied_tls: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The client as the rules see it. `address` counts in bans, rates, limits and the audit.
+
+    `direct` is the TCP peer; they differ only behind a trusted proxy. `secure` is step 3's finding.
+    """
+
+    address: Address | None
+    direct: Address | None
+    secure: bool
+    forwarded: bool = False
+
+    @property
+    def shown(self) -> str:
+        return str(self.address) if self.address is not None else "unix"
+
+
+def network_of(address: Address | None) -> str:
+    """The key that address limits count by: IPv4 each, IPv6 per /64 (PRODUCT, cluster_limits)."""
+    if address is None:
+        return "unix"
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        if mapped is not None:
+            return str(mapped)
+        prefix = (int(address) >> 64) << 64
+        return f"{IPv6Address(prefix)}/64"
+    return str(address)
