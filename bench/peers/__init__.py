@@ -1,0 +1,14 @@
+"""The peers: every gateway that the bench can put in front of its backend. To add one, write its file and list it."""
+
+from typing import Final
+
+from bench.peers.base import Peer, Site
+from bench.peers.direct import Direct
+from bench.peers.doorward import Doorward
+from bench.peers.envoy import Envoy
+from bench.peers.nginx import Nginx
+
+__all__ = ["DEFAULT", "PEERS", "Peer", "Site"]
+
+PEERS: Final[dict[str, type[Peer]]] = {peer.name: peer for peer in (Doorward, Nginx, Envoy, Direct)}
+DEFAULT: Final = (Doorward.name, Nginx.name, Envoy.name)

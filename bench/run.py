@@ -1,0 +1,161 @@
+"""One run: the peers side by side, round by round, so that a noisy minute falls on all of them."""
+
+import asyncio
+import gc
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench import certificate
+from bench.load import exchanges, opened, opening, play_all, refuse_all
+from bench.peers import PEERS, Peer, Site
+from bench.phases import Load, Sample
+from bench.processes import CORE_OF_LOAD, BenchError, Process, free_port
+from bench.rows import Row
+from bench.tokens import base64url
+
+_FAULTS: Final = (BenchError, OSError, TimeoutError)
+
+
+@dataclass(slots=True)
+class Cell:
+    """The samples of one row and one peer; or why there are none."""
+
+    samples: list[Sample] = field(default_factory=list)
+    absent: str | None = None
+    """The peer has nothing of the kind."""
+
+    fault: str | None = None
+    """It should have, and the figure could not be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure: which rows of which peers, at which size, and until when (seconds from the start)."""
+
+    rows: tuple[Row, ...]
+    peers: tuple[str, ...]
+    factor: float
+    rounds: int | None
+    budget: float
+
+
+Cells = dict[str, dict[str, Cell]]
+
+
+class Run:
+    """The running backend and peers of one run."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._deadline = time.monotonic() + plan.budget
+        self._peers: dict[str, Peer] = {}
+        self._faults: dict[str, str] = {}
+
+    async def measure(self) -> Cells:
+        """Take every sample of the plan. What can't be taken leaves its fault in its cell."""
+        port = free_port()
+        backend = Process(
+            [sys.executable, "-P", Path(__file__).parent / "backend.py", str(port)],
+            folder=self._folder,
+            name="backend",
+            core=CORE_OF_LOAD,
+        )
+        try:
+            backend.wait_listening(port, seconds=10)
+            # Text, for a secret file may be read as a line.
+            secret = base64url(secrets.token_bytes(32)).encode()
+            self._site = Site(self._folder, port, secret, certificate.make(self._folder))
+            self._load = Load(secret, factor=self._plan.factor, now=int(time.time()))
+            return {row.name: await self._row(row) for row in self._plan.rows}
+        finally:
+            for peer in self._peers.values():
+                peer.stop()
+            backend.stop()
+
+    async def _row(self, row: Row) -> dict[str, Cell]:
+        cells = {name: Cell(absent=row.lacks(PEERS[name])) for name in self._plan.peers}
+        rounds = row.rounds if self._plan.rounds is None else min(row.rounds, self._plan.rounds)
+        for turn in range(rounds):
+            # Another peer begins each round: none always follows the same neighbour.
+            order = [*self._plan.peers[turn % len(cells) :], *self._plan.peers[: turn % len(cells)]]
+            for name in order:
+                cell = cells[name]
+                if cell.absent is None and cell.fault is None:
+                    await self._sample(row, name, cell)
+        _say(row, cells)
+        return cells
+
+    async def _sample(self, row: Row, name: str, cell: Cell) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            cell.fault = f"no time left of {self._plan.budget:.0f} s"
+            return
+        peer: Peer | None = None
+        gc.collect()
+        try:
+            async with asyncio.timeout(left):
+                peer = await (self._started(name, tls=row.tls) if row.fresh else self._standing(name))
+                cell.samples.append(await row.phase(peer, self._load))
+        except _FAULTS as error:
+            cell.fault = _told(error, peer)
+        finally:
+            if row.fresh and peer is not None:
+                peer.stop()
+
+    async def _standing(self, name: str) -> Peer:
+        """The peer that serves all rows that need no fresh one; started again if it has ended, once it did start."""
+        if name in self._faults:
+            raise BenchError(self._faults[name])
+        peer = self._peers.get(name)
+        if peer is not None and peer.obituary() is None:
+            return peer
+        try:
+            self._peers[name] = peer = await self._started(name, tls=False)
+        except _FAULTS as error:
+            self._faults[name] = _told(error, None)
+            raise
+        return peer
+
+    async def _started(self, name: str, *, tls: bool) -> Peer:
+        peer = PEERS[name](self._site, tls=tls)
+        try:
+            peer.start()
+            await self._try_out(peer)
+        except _FAULTS as error:
+            text = _told(error, peer)
+            peer.stop()
+            raise BenchError(text if "could not start" in text else f"could not be used: {text}") from error
+        except BaseException:
+            peer.stop()
+            raise
+        return peer
+
+    async def _try_out(self, peer: Peer) -> None:
+        """One echo with a token; and where the peer authenticates, no way in without one or with a forged one."""
+        url = peer.url
+        async with opened(url, self._load.openings(url, 1)) as sockets:
+            await play_all(sockets, [iter(exchanges(128, seed=1))])
+        if peer.authenticates:
+            await refuse_all(url, [opening(url), *self._load.openings(url, 1, genuine=False)])
+
+
+def _told(error: BaseException, peer: Peer | None) -> str:
+    """A fault in one line, with the last words of a peer that has ended."""
+    text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    last = None if peer is None else peer.obituary()
+    return text if last is None or last in text else f"{text}; it ended, saying: {last}"
+
+
+def _say(row: Row, cells: dict[str, Cell]) -> None:
+    """Progress, one line a row, on standard error."""
+    parts: Sequence[str] = [
+        f"{name} {cell.absent or (cell.fault or '')[:160] or '/'.join(f'{each.value:.1f}' for each in cell.samples)}"
+        for name, cell in cells.items()
+    ]
+    print(f"{row.name} ({row.unit}): {'; '.join(parts)}", file=sys.stderr, flush=True)
