@@ -67,7 +67,7 @@ def markdown(report: dict[str, Any]) -> str:
 def _row(row: Row, plan: Plan, cells: Cells) -> dict[str, Any]:
     own = cells[row.name]
     subject = own.get(SUBJECT)
-    others = {name: cell for name, cell in own.items() if name not in (SUBJECT, "direct")}
+    others = {name: cell for name, cell in own.items() if row.compared and name not in (SUBJECT, "direct")}
     return {
         "name": row.name,
         "title": row.title,

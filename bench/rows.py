@@ -60,8 +60,8 @@ def with_tls(peer: type[Peer]) -> str | None:
 class Row:
     """One line of the table.
 
-    `fresh`: every sample has a peer of its own, just started. `lacks` says why a kind of peer has no figure here;
-    `labels` what must be said beside one's figure.
+    `compared`: the peers' figures are large enough to divide by. `fresh`: every sample has a peer of its own, just
+    started. `lacks` says why a kind of peer has no figure here; `labels` what must be said beside one's figure.
     """
 
     name: str
@@ -70,6 +70,7 @@ class Row:
     phase: Phase
     targets: tuple[Target, ...]
     rounds: int = 5
+    compared: bool = True
     fresh: bool = False
     tls: bool = False
     lacks: Callable[[type[Peer]], str | None] = every
@@ -145,6 +146,7 @@ ROWS: Final = (
         unit="KiB each",
         phase=KeptMemory(1000, size=60_000),
         targets=(AtMost(2.0),),
+        compared=False,
         rounds=2,
         fresh=True,
         labels=_OPEN_DOOR,

@@ -147,7 +147,13 @@ class Run:
 
 def _told(error: BaseException, peer: Peer | None) -> str:
     """A fault in one line, with the last words of a peer that has ended."""
-    text = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    match error:
+        case BenchError():
+            text = str(error)
+        case TimeoutError():
+            text = "a time limit passed"
+        case _:
+            text = f"{type(error).__name__}: {error}"
     last = None if peer is None else peer.obituary()
     return text if last is None or last in text else f"{text}; it ended, saying: {last}"
 

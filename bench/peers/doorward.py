@@ -32,7 +32,7 @@ url = "sqlite:///doorward.db"
 [tokens]
 key_file = "doorward.key"
 audience = "{audience}"
-ticket_ttl = "10m"
+ticket_ttl = "120s"
 
 [[issuers]]
 issuer = "{issuer}"
