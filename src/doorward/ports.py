@@ -247,11 +247,12 @@ class Hands(Protocol):
     def gate(self, gate: Gate) -> None:
         """What happens to the peer's messages, from the next one on."""
 
-    def close(self, code: int, text: str, *, at_once: bool) -> None:
+    def close(self, code: int, text: str, *, at_once: bool) -> bool:
         """Send our Close to the peer, at a frame boundary, and one to the backend; deliver nothing more either way.
 
         With `at_once`, output still queued for the peer is dropped: where our buffer to it is not empty or a frame is
-        half sent, the connection is cut instead (linger 0), so nothing leaves after the decision (REV-06).
+        half sent, the connection is cut instead (linger 0), so nothing leaves after the decision (REV-06): then the
+        answer is False, and the relay says nothing more.
         """
 
     def cut(self) -> None:

@@ -5,58 +5,35 @@ The same `prove` serves the handshake, the renewal and the buying of a ticket: t
 PRODUCT section 6 numbers the steps; `doorward explain` prints them.
 """
 
-import hashlib
-from collections.abc import Generator
-from typing import Final, TypeVar, assert_never
+from typing import assert_never
 
-from doorward.core import forwarding, leases, revocation
+from doorward.core import forwarding, leases
 from doorward.core.handshakes import offered_protocols, upgrade_fault
-from doorward.core.judging.sessions import judge_session
-from doorward.core.judging.tickets import judge_ticket
-from doorward.core.judging.tokens import choose_issuer, judge_token
 from doorward.core.origins import judge_origin
 from doorward.core.peering import peer_of
-from doorward.core.permissions import effective, permits
+from doorward.core.permissions import permits
+from doorward.core.proving import Steps, ask, digest, prove, unrevoked
 from doorward.core.reading import CONTROL, PLAIN, csrf_of, read
 from doorward.core.routing import Parameters, fill, find_route
-from doorward.core.tokens import parse_token
 from doorward.values.admission import Admission, BackendAnswer
 from doorward.values.audit import Trail
-from doorward.values.credential import AMBIENT, Credential, Kind, Place
-from doorward.values.decision import MISSING, Allow, Answer, Decision, Deny, Found, Reason, Step
+from doorward.values.credential import AMBIENT, Kind, Place
+from doorward.values.decision import MISSING, Allow, Decision, Deny, Found, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Peer, Wire, network_of
 from doorward.values.principal import Principal
 from doorward.values.question import (
     AskBan,
-    AskRevocations,
     BackendFailed,
-    FetchSession,
     OpenBackend,
-    Question,
     Register,
     SlotsFull,
-    SpendTicket,
     TakePending,
     TakeRate,
     TakeSlot,
-    VerifySignature,
 )
-from doorward.values.revocation import Effect
 from doorward.values.rules import Compression, ControlMessages, Rate, Route, Rules
 from doorward.values.session import Session
-from doorward.values.ticket import SpentTicket, Ticket
-from doorward.values.token import Signature
-
-T = TypeVar("T")
-Reply = tuple[Answer[object], float]
-Steps = Generator[Question, Reply, T]
-
-_SIGNATURES: Final = {
-    Signature.BAD: Reason.TOKEN_SIGNATURE,
-    Signature.KEY_UNKNOWN: Reason.TOKEN_KEY,
-    Signature.KEY_UNFIT: Reason.TOKEN_KEY,
-}
 
 
 def admit(
@@ -82,7 +59,7 @@ def admit(
     trail.peer = peer
 
     # 4: the peer's address
-    if (fault := (yield from _address(peer, rules))) is not None:
+    if (fault := (yield from address_fault(peer, rules))) is not None:
         return fault
 
     # 5: the route
@@ -130,7 +107,7 @@ def admit(
     controls = _controls_on(handshake, route)
     offers = offered_protocols(handshake) or ()
     deflate = route.compression is Compression.PASS and not controls and forwarding.has_deflate(handshake)
-    backend, now = yield from _ask(
+    backend, now = yield from ask(
         OpenBackend(
             handshake=handshake,
             route=route,
@@ -157,6 +134,7 @@ def admit(
         principal=principal,
         lease=leases.grant(route.lease, expires_at=principal.expires_at, renewable=renewable, opened_at=now, now=now),
         route=route,
+        path=handshake.path,
         parameters=parameters,
         peer=peer,
         origin=origin,
@@ -167,7 +145,7 @@ def admit(
         protocol=protocol or _our_protocol(offers),
         deflate=extension if deflate else None,
     )
-    registered, _ = yield from _ask(Register(admission))
+    registered, _ = yield from ask(Register(admission))
     if not isinstance(registered, Found):
         return Deny(Reason.OVERLOADED if registered is MISSING else Reason.STORE_UNAVAILABLE, Step.REGISTER)
     current = yield from unrevoked(principal, rules, connection=connection, step=Step.REGISTER)
@@ -178,121 +156,26 @@ def admit(
     return Allow(admission)
 
 
-def prove(
-    credential: Credential,
-    rules: Rules,
-    *,
-    connection: str,
-    path: str,
-    origin: str | None,
-    trail: Trail,
-    now: float,
-) -> Steps[tuple[Principal, str, Session | None, float] | Deny]:
-    """Step 8, for every use of a credential: verified, in time, not revoked, its roles as the log says.
-
-    Returns the principal, the connection id (a ticket brings its own), the session for step 9, and the time by then.
-    """
-    session: Session | None = None
-    match credential.kind:
-        case Kind.TOKEN:
-            judged: Principal | Deny
-            judged, now = yield from _prove_token(credential, rules, now)
-        case Kind.TICKET:
-            answer, now = yield from _ask(SpendTicket(digest(credential.secret.expose())))
-            match answer:
-                case Found(Ticket() | SpentTicket() as held):
-                    ticket = judge_ticket(held, path=path, origin=origin, now=now)
-                case _:
-                    unknown = answer is MISSING
-                    return Deny(Reason.TICKET_UNKNOWN if unknown else Reason.STORE_UNAVAILABLE, Step.PROVE)
-            if isinstance(ticket, Deny):
-                return ticket
-            judged, connection = ticket
-        case Kind.SESSION:
-            answer, now = yield from _ask(FetchSession(digest(credential.secret.expose())))
-            found = judge_session(answer, now=now)
-            if isinstance(found, Deny):
-                return found
-            session, judged = found, found.principal
-        case Kind.PASSWORD | Kind.CERTIFICATE:
-            return Deny(Reason.CREDENTIAL_MISPLACED, Step.READ)
-        case _:
-            assert_never(credential.kind)
-    if isinstance(judged, Deny):
-        return judged
-    trail.identity, trail.principal, trail.connection = judged.identity, judged, connection
-    current = yield from unrevoked(judged, rules, connection=connection, step=Step.PROVE)
-    if isinstance(current, Deny):
-        return current
-    principal, now = current
-    trail.principal = principal
-    return principal, connection, session, now
-
-
-def _prove_token(credential: Credential, rules: Rules, now: float) -> Steps[tuple[Principal | Deny, float]]:
-    token = parse_token(credential.secret.expose())
-    if isinstance(token, Deny):
-        return token, now
-    issuer = choose_issuer(token, rules)
-    if isinstance(issuer, Deny):
-        return issuer, now
-    answer, now = yield from _ask(VerifySignature(token))
-    match answer:
-        case Found(Signature.GOOD):
-            return judge_token(token, issuer, rules, now=now), now
-        case Found(Signature() as verdict):
-            return Deny(_SIGNATURES[verdict], Step.PROVE), now
-        case _:
-            return Deny(Reason.VERIFIER_UNAVAILABLE, Step.PROVE), now
-
-
-def unrevoked(
-    principal: Principal, rules: Rules, *, connection: str, step: Step
-) -> Steps[tuple[Principal, float] | Deny]:
-    """The revocation log's word on a proof: Deny, or the principal with the roles that the log puts in place."""
-    answer, now = yield from _ask(AskRevocations(principal, connection))
-    if not isinstance(answer, Found):
-        return Deny(Reason.STORE_UNAVAILABLE, step)
-    revocations = answer.value
-    if not isinstance(revocations, tuple):
-        return Deny(Reason.INTERNAL, step)
-    barred = revocation.refusal(revocations, principal, connection, rules.issuers)
-    if barred is not None:
-        note = "" if barred.effect is Effect.CLOSE else "a fresh credential is wanted"
-        return Deny(Reason.REVOKED_BEFORE, step, note=note)
-    roles = revocation.roles_of(revocations, principal, connection, rules.issuers)
-    return (principal if roles is None else with_roles(principal, roles, rules)), now
-
-
-def with_roles(principal: Principal, roles: tuple[str, ...], rules: Rules) -> Principal:
-    """The principal with other roles, and the permissions that follow from them."""
-    return Principal(
-        identity=principal.identity,
-        kind=principal.kind,
-        issued_at=principal.issued_at,
-        expires_at=principal.expires_at,
-        session=principal.session,
-        token_id=principal.token_id,
-        roles=roles,
-        granted=principal.granted,
-        permissions=effective(principal.granted, roles, rules.roles),
-        claims=principal.claims,
-    )
-
-
 def permit(principal: Principal, route: Route, parameters: Parameters, rules: Rules) -> Steps[Deny | None]:
     """Step 10: not banned, within the identity's rate, with the route's permission and required claims."""
-    identity = principal.identity
-    answer, _ = yield from _ask(AskBan(identity=identity))
-    if answer is not MISSING:
-        return Deny(Reason.IDENTITY_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE, Step.PERMIT)
+    fault = yield from banned(principal)
+    if fault is not None:
+        return fault
     limited = yield from _rate(
         "handshakes_per_subject",
-        "\n".join(identity),
+        "\n".join(principal.identity),
         rules.limits.handshakes_per_subject,
         Deny(Reason.IDENTITY_RATE, Step.PERMIT),
     )
     return limited or entitled(principal, route, parameters)
+
+
+def banned(principal: Principal) -> Steps[Deny | None]:
+    """Is the identity banned? What can't be found out is not let in."""
+    answer, _ = yield from ask(AskBan(identity=principal.identity))
+    if answer is MISSING:
+        return None
+    return Deny(Reason.IDENTITY_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE, Step.PERMIT)
 
 
 def entitled(principal: Principal, route: Route, parameters: Parameters) -> Deny | None:
@@ -308,28 +191,31 @@ def entitled(principal: Principal, route: Route, parameters: Parameters) -> Deny
     return None
 
 
-def _address(peer: Peer, rules: Rules) -> Steps[Deny | None]:
-    """Step 4: not banned, not too many at once, strict for those that were refused, wide for all."""
+def address_fault(peer: Peer, rules: Rules, *, pending: bool = True) -> Steps[Deny | None]:
+    """Step 4: not banned, not too many at once, strict for those that were refused, wide for all.
+
+    `pending`: count it among the handshakes that this address has under way.
+    """
     key, limits = network_of(peer.address), rules.limits
     if peer.address is not None:
-        answer, _ = yield from _ask(AskBan(address=peer.address))
+        answer, _ = yield from ask(AskBan(address=peer.address))
         if answer is not MISSING:
             reason = Reason.ADDRESS_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE
             return Deny(reason, Step.ADDRESS)
-    answer, _ = yield from _ask(TakePending(key, limits.pending_per_address))
-    if not isinstance(answer, Found):
-        return Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
+    if pending:
+        answer, _ = yield from ask(TakePending(key, limits.pending_per_address))
+        if not isinstance(answer, Found):
+            return Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
     refused = Deny(Reason.ADDRESS_REFUSALS, Step.ADDRESS)
     limited = yield from _rate("refusals_per_address", key, limits.refusals_per_address, refused, cost=0)
-    return limited or (
-        yield from _rate(
-            "handshakes_per_address", key, limits.handshakes_per_address, Deny(Reason.ADDRESS_RATE, Step.ADDRESS)
-        )
-    )
+    if limited is not None:
+        return limited
+    refused = Deny(Reason.ADDRESS_RATE, Step.ADDRESS)
+    return (yield from _rate("handshakes_per_address", key, limits.handshakes_per_address, refused))
 
 
 def _rate(name: str, key: str, rate: Rate, refused: Deny, *, cost: int = 1) -> Steps[Deny | None]:
-    answer, _ = yield from _ask(TakeRate(name=name, key=key, rate=rate, cost=cost))
+    answer, _ = yield from ask(TakeRate(name=name, key=key, rate=rate, cost=cost))
     match answer:
         case Found(0.0):
             return None
@@ -342,7 +228,7 @@ def _rate(name: str, key: str, rate: Rate, refused: Deny, *, cost: int = 1) -> S
 def _slot(principal: Principal, peer: Peer, route: Route, rules: Rules, connection: str) -> Steps[Deny | None]:
     """Step 11: a place for this connection, under the identity's limit and the address's."""
     limits = rules.limits
-    answer, _ = yield from _ask(
+    answer, _ = yield from ask(
         TakeSlot(
             connection=connection,
             identity=principal.identity,
@@ -381,13 +267,3 @@ def _controls_on(handshake: Handshake, route: Route) -> bool:
 def _our_protocol(offers: tuple[str, ...]) -> str | None:
     """The backend selected nothing: a browser that offered one of ours must see it answered, or it drops the socket."""
     return next((offer for offer in (CONTROL, PLAIN) if offer in offers), None)
-
-
-def digest(code: str) -> bytes:
-    """What the stores know of a ticket or session: SHA-256 of the code, which has 256 bits of its own (TKT-02)."""
-    return hashlib.sha256(code.encode("utf-8", "surrogateescape")).digest()
-
-
-def _ask(question: Question) -> Steps[Reply]:
-    reply = yield question
-    return reply

@@ -39,6 +39,7 @@ class Event(Enum):
     REVOKED = "revoked"
     RENEWAL_DEMANDED = "renewal_demanded"
     ROLES_CHANGED = "roles_changed"
+    UNENTITLED = "unentitled"
     DRAINED = "drained"
     OPERATOR_CLOSED = "operator_closed"
     REPLACED = "replaced"
@@ -67,7 +68,7 @@ class Action(Enum):
     ANSWER = "answer"  # doorward.refused, the connection stays
     CLOSE = "close"  # our Close to the peer, and one to the backend
     CLOSE_NOW = "close_now"  # queued output is dropped first, or the connection cut (REV-06)
-    PASS_CLOSE = "pass_close"  # a Close passes from one end to the other; then 5 s
+    PASS_CLOSE = "pass_close"  # noqa: S105 - a Close passes from one end to the other; then 5 s
     CUT = "cut"
     FREE = "free"  # nobody is there any more: give everything back
 
@@ -110,7 +111,7 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[State, Action]]] = {
     **{
         (state, event): (State.CLOSING, Action.CLOSE_NOW)
         for state in (State.PENDING, *_LIVE)
-        for event in (Event.REVOKED, Event.PEER_FAULT, Event.STALLED, Event.OUR_FAULT)
+        for event in (Event.REVOKED, Event.UNENTITLED, Event.PEER_FAULT, Event.STALLED, Event.OUR_FAULT)
     },
     **{(state, Event.PEER_CLOSED): (State.CLOSING, Action.PASS_CLOSE) for state in _LIVE},
     **{(state, Event.BACKEND_CLOSED): (State.CLOSING, Action.PASS_CLOSE) for state in _LIVE},
@@ -120,6 +121,10 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[State, Action]]] = {
     (State.CLOSING, Event.PEER_CLOSED): (State.CLOSED, Action.FREE),
     (State.CLOSING, Event.PEER_GONE): (State.CLOSED, Action.FREE),
     (State.CLOSING, Event.CLOSE_LATE): (State.CLOSED, Action.CUT),
+    # a peer that breaks the rules after our Close, or does not take what is queued, is owed nothing more
+    (State.CLOSING, Event.PEER_FAULT): (State.CLOSED, Action.CUT),
+    (State.CLOSING, Event.STALLED): (State.CLOSED, Action.CUT),
+    (State.CLOSING, Event.OUR_FAULT): (State.CLOSED, Action.CUT),
     # a revocation while a Close waits behind queued output must still drop that output
     (State.CLOSING, Event.REVOKED): (State.CLOSED, Action.CUT),
     **{
@@ -134,6 +139,7 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[State, Action]]] = {
             Event.RENEWAL_SPENT,
             Event.RENEWAL_DEMANDED,
             Event.ROLES_CHANGED,
+            Event.UNENTITLED,
             Event.IDENTITY_CHANGED,
             Event.LEASE_OVER,
             Event.LIFETIME_OVER,
@@ -161,6 +167,7 @@ REASONS: Final[Mapping[Event, Reason]] = {
     Event.IDLE_OVER: Reason.IDLE,
     Event.PONG_LATE: Reason.NO_PONG,
     Event.REVOKED: Reason.REVOKED,
+    Event.UNENTITLED: Reason.PERMISSION,
     Event.DRAINED: Reason.DRAINING,
     Event.OPERATOR_CLOSED: Reason.OPERATOR,
     Event.REPLACED: Reason.REPLACED,

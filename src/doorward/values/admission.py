@@ -11,7 +11,7 @@ from doorward.values.rules import Route
 
 @dataclass(frozen=True, slots=True)
 class BackendAnswer:
-    """The backend's own 101. `protocol` is its choice among the client's public offers, `deflate` its extension line."""
+    """The backend's own 101: `protocol` is its choice among the client's public offers, `deflate` its extensions."""
 
     protocol: str | None
     deflate: str | None = None
@@ -28,6 +28,7 @@ class Admission:
     principal: Principal
     lease: Lease
     route: Route
+    path: str
     parameters: tuple[tuple[str, str], ...]
     peer: Peer
     origin: str | None

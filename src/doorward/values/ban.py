@@ -7,7 +7,7 @@ from doorward.values.rules import Network
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Either `network` or `subject` is set. None for issuer or tenant: any. `expires_at` in epoch seconds, None: never."""
+    """`network` or `subject` is set. Issuer or tenant None: any. `expires_at` in epoch seconds, None: never."""
 
     network: Network | None
     subject: str | None

@@ -80,7 +80,7 @@ class OwnPong:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One message was dropped whole, and the connection stays. `retry_after` is in seconds, 0.0 where time won't help."""
+    """One message was dropped whole, and the connection stays. `retry_after`: seconds; 0.0 where time won't help."""
 
     reason: Reason
     retry_after: float
@@ -100,7 +100,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class PeerClosed:
-    """The peer said Close; its frame was handed out just before, and nothing follows. `code` is None where it gave none."""
+    """The peer said Close; its frame was handed out just before, and nothing follows. `code`: None where it gave none."""
 
     code: int | None
     reason: str

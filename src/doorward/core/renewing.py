@@ -1,0 +1,64 @@
+"""A renewal is a second admission of the same identity: proved, permitted and leased by the same steps as the first."""
+
+from dataclasses import dataclass
+
+from doorward.core import leases
+from doorward.core.admission import banned, entitled
+from doorward.core.proving import Steps, prove
+from doorward.values.admission import Admission
+from doorward.values.audit import Trail
+from doorward.values.credential import Credential
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.lease import Lease
+from doorward.values.principal import Principal
+from doorward.values.rules import Route, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a live connection holds from now on."""
+
+    principal: Principal
+    lease: Lease
+    route: Route
+
+
+def renew(
+    credential: Credential, admission: Admission, rules: Rules, *, opened_at: float, trail: Trail, now: float
+) -> Steps[Renewal | Deny]:
+    """Judge a fresh credential for a live connection. `opened_at` and `now` are epoch seconds.
+
+    Another identity is refused. Permissions and limits come from the new credential and the rules of now: a route
+    that a reload has taken away refuses.
+    """
+    route = next((route for route in rules.routes if route.pattern == admission.route.pattern), None)
+    if route is None:
+        return Deny(Reason.ROUTE_UNKNOWN, Step.ROUTE)
+    if credential.kind not in route.credentials:
+        return Deny(Reason.CREDENTIAL_MISPLACED, Step.READ)
+    trail.kind, trail.place = credential.kind, credential.place
+    proof = yield from prove(
+        credential,
+        rules,
+        connection=admission.connection,
+        path=admission.path,
+        origin=admission.origin,
+        trail=trail,
+        now=now,
+    )
+    if isinstance(proof, Deny):
+        return proof
+    principal, _, _, now = proof
+    if principal.identity != admission.principal.identity:
+        return Deny(Reason.IDENTITY_CHANGED, Step.PROVE)
+    fault = (yield from banned(principal)) or entitled(principal, route, admission.parameters)
+    if fault is not None:
+        return fault
+    lease = leases.grant(
+        route.lease,
+        expires_at=principal.expires_at,
+        renewable=admission.renewable,
+        opened_at=opened_at,
+        now=now,
+    )
+    return Renewal(principal, lease, route)
