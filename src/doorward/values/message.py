@@ -100,7 +100,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class PeerClosed:
-    """The peer said Close; its frame was handed out just before, and nothing follows. `code`: None where it gave none."""
+    """The peer said Close: its frame was handed out just before, and nothing follows. `code`: None if it gave none."""
 
     code: int | None
     reason: str

@@ -1,0 +1,221 @@
+"""A walker follows one direction of a relay over its frame headers, and hands back the very bytes that it was given.
+
+It neither unmasks nor rebuilds what only passes: it proves each header before any of it is handed out, and forgets the
+payload (RFC 6455 section 5). What it can't judge yet it holds from the frame's first byte, and begins that frame again
+with the next chunk. So it holds at most a header, a control frame, the first few bytes of what may be a control
+message, or one whole control message; and between frames nothing.
+
+Three places read the bytes, each at its own pace:
+
+    feed    the middle of a long payload: one comparison a chunk
+    _skim   whole unfragmented messages that raise no question: a few comparisons each
+    _walk   everything else, by the judge, frame by frame. What _skim lets pass, the judge would let pass just so
+"""
+
+from enum import Enum, unique
+from functools import lru_cache
+from math import inf
+from typing import Final
+
+from doorward.core.frame_headers import MASKED
+from doorward.core.frame_judge import FrameJudge, Output
+from doorward.core.frame_messages import CONTROL_PREFIX, JSON_PING, Fate
+from doorward.core.rates import pace
+from doorward.values.decision import Reason
+from doorward.values.message import Boundary, Break, FrameRules, Gate, Piece, Recognise
+
+
+@unique
+class _Phase(Enum):
+    """What the next byte is. `feed` chooses its pace by it."""
+
+    REST = "rest"  # the first of a message, with nothing asked of us
+    PAYLOAD = "payload"  # inside a payload that passes
+    FRAME = "frame"  # anything else: `_walk` finds out
+    ENDED = "ended"  # nobody's: after a Close or a Violation
+
+
+# Read for every chunk; a module's name is found twice as fast as an enumeration's member.
+_REST: Final = _Phase.REST
+_PAYLOAD: Final = _Phase.PAYLOAD
+_ENDED: Final = _Phase.ENDED
+_DELIVER: Final = Gate.DELIVER
+_LAST_OF_PREFIX: Final = len(CONTROL_PREFIX) - 1
+_PING_SIZE: Final = len(JSON_PING)
+
+
+@lru_cache(maxsize=1024)
+def _terms(rules: FrameRules) -> tuple[int, int, float, bool, float, float]:
+    """What `_skim` asks of the rules, found in one step and shared by all connections of a route."""
+    mask_bit, header = (MASKED, 6) if rules.masked else (0, 2)
+    limit = inf if rules.message_size is None else rules.message_size
+    watch = rules.control_messages is not Recognise.OFF or rules.json_ping
+    return mask_bit, header, limit, watch, *pace(rules.message_rate)
+
+
+class Walker(FrameJudge):
+    """One direction of one connection. `now` is in seconds of one monotonic clock; a step back does no harm."""
+
+    __slots__ = ("_asked", "_held", "_phase", "_started", "_terms")
+
+    def __init__(self, rules: FrameRules) -> None:
+        super().__init__(rules)
+        self._phase = _Phase.REST
+        self._held = b""  # from the first byte of a frame that can't be judged yet
+        self._started = inf  # when what is under way began; inf when nothing is
+        self._asked: tuple[Boundary, ...] = ()
+        self._terms = _terms(rules)
+
+    # ---- what the relay asks ----------------------------------------------------------------------------------------
+
+    def ask_break(self, boundary: Boundary) -> None:
+        """Have one Break handed out at the first such boundary from here, even where no chunk ends on it.
+
+        If the peer's Close or a Violation comes first, there is none.
+        """
+        if boundary not in self._asked:
+            self._asked += (boundary,)
+        if self._phase is _REST:
+            self._phase = _Phase.FRAME
+
+    @property
+    def at_frame_boundary(self) -> bool:
+        """Whether what was handed out so far ends between two frames; what is held or dropped doesn't count."""
+        message = self._message
+        return message is None or not message.left or message.fate is not Fate.PASS
+
+    @property
+    def at_message_boundary(self) -> bool:
+        """Whether what was handed out so far ends between two messages."""
+        return self._message is None or self._message.fate is not Fate.PASS
+
+    @property
+    def torn(self) -> bool:
+        """Whether a stream that ends here ends inside a frame or a message."""
+        return not self.ended and (self._message is not None or self._held != b"")
+
+    @property
+    def message_started(self) -> float | None:
+        """When what is under way began. `rules.message_time` later it has stalled, which `feed` sees if bytes come."""
+        return None if self._started == inf else self._started
+
+    # ---- the chunk --------------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes, now: float) -> list[Piece]:
+        """What to hand on for a chunk of any size, in order. The chunk itself may be a piece."""
+        phase = self._phase
+        if phase is _REST:
+            if self.gate is _DELIVER:
+                at = self._skim(data, 0, now)
+                if at == len(data):
+                    return [data] if data else []
+                return self._walk(data, at, now)
+        elif phase is _PAYLOAD:
+            message = self._message
+            size = len(data)
+            if message is not None and size < message.left and now - self._started <= self.rules.message_time:
+                message.left -= size
+                self.payload_bytes += size
+                return [data]
+        elif phase is _ENDED:
+            return []
+        return self._walk(data, 0, now)
+
+    def _skim(self, data: bytes, at: int, now: float) -> int:
+        """How far from `at`, where a message begins, there are only whole messages that pass without a question.
+
+        Nothing is decided about the frame where it stops: that is for `_walk`.
+        """
+        size = len(data)
+        mask_bit, header, limit, watch, interval, window = self._terms
+        tat = self._message_tat
+        messages = payload_bytes = 0
+        while at + 1 < size:
+            first = data[at]
+            if first != 0x81 and first != 0x82:  # noqa: PLR1714 - quicker than a membership
+                break
+            length = data[at + 1] - mask_bit
+            payload = at + header
+            if length == 126:
+                if payload > size:
+                    break
+                length = data[at + 2] << 8 | data[at + 3]
+                payload += 2
+                if length < 126:
+                    break
+            elif not 0 <= length < 126:
+                break
+            end = payload + length
+            if end > size or length > limit:
+                break
+            if watch and first == 0x81:
+                # The prefix ends in a full stop, which is rare just there. The rest is compared in `_walk`.
+                if length > _LAST_OF_PREFIX:
+                    last = data[payload + _LAST_OF_PREFIX]
+                    if mask_bit:
+                        last ^= data[payload - 4 + _LAST_OF_PREFIX % 4]
+                    if last == 0x2E:
+                        break
+                elif length == _PING_SIZE:
+                    break
+            after = (now if tat < now else tat) + interval
+            if after - now > window:
+                break
+            tat = after
+            messages += 1
+            payload_bytes += length
+            at = end
+        if messages:
+            self._message_tat = tat
+            self.messages += messages
+            self.payload_bytes += payload_bytes
+        return at
+
+    def _walk(self, data: bytes, at: int, now: float) -> list[Piece]:
+        """The pieces of a chunk of which the bytes before `at` pass."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        out = Output(data)
+        if now - self._started > self.rules.message_time:
+            self._fail(out, at, Reason.MESSAGE_STALLED)
+        while not self.ended:
+            if self._asked:
+                self._mark(out, at)
+            after = self._judge(out, at, now)
+            if after is None:
+                break
+            at = after
+            if self._message is None:
+                self._started = inf
+                if not self._asked and self.gate is _DELIVER:
+                    at = self._skim(data, at, now)
+        out.flush(at)
+        self._rest(data[at:], now)
+        return out.pieces
+
+    def _rest(self, held: bytes, now: float) -> None:
+        """The chunk is used up, but for `held`."""
+        message = self._message
+        if self.ended:
+            self._phase = _Phase.ENDED
+            return
+        self._held = held
+        if self._started == inf and (held or message is not None):
+            self._started = now
+        if message is not None and message.left and message.fate is Fate.PASS:
+            self._phase = _Phase.PAYLOAD
+        elif held or message is not None or self._asked:
+            self._phase = _Phase.FRAME
+        else:
+            self._phase = _Phase.REST
+
+    def _mark(self, out: Output, at: int) -> None:
+        """Hand out the Breaks asked for that `at` is a place for."""
+        waiting = []
+        for boundary in self._asked:
+            if self.at_frame_boundary if boundary is Boundary.FRAME else self.at_message_boundary:
+                out.insert(at, Break(boundary))
+            else:
+                waiting.append(boundary)
+        self._asked = tuple(waiting)
