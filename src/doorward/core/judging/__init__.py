@@ -1,0 +1,1 @@
+"""One file per kind of credential: what an answer about it proves, and why not."""

@@ -1,0 +1,179 @@
+"""A token proves an identity only if its issuer is ours to trust, and every claim that counts says so exactly.
+
+choose_issuer comes before the signature and can only refuse; judge_token comes after it and is the only place that
+makes a Principal of a token. Sources: RFC 8725, RFC 9068 section 4, SECURITY JWT-04 and JWT-10 to -14.
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Final, TypeGuard
+
+from doorward.core.permissions import effective
+from doorward.core.tokens import canonical_algorithm
+from doorward.values.credential import Kind
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.principal import Identity, Principal
+from doorward.values.rules import IssuerRules, Rules
+from doorward.values.token import SignedToken
+
+MAX_TEXT: Final = 255
+MAX_NAMES: Final = 256
+
+ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - a media type
+
+# What only other kinds of token carry: a SET or logout token, an ID token, a DPoP proof.
+OTHER_KINDS: Final = ("events", "nonce", "at_hash", "c_hash", "htm", "htu")
+# Where issuers that leave `typ` at JWT say what they made: Keycloak, Cognito, and libraries' own refresh tokens.
+SAYS_KIND: Final = ("typ", "token_use", "token_type", "type")
+NOT_ACCESS: Final = frozenset({"id", "refresh", "offline", "logout", "id_token", "refresh_token", "logout_token"})
+
+
+def choose_issuer(token: SignedToken, rules: Rules) -> IssuerRules | Deny:
+    """Whose rules judge this token: exactly the issuer it names, by an algorithm and of a kind that it may have.
+
+    Own tokens say at+jwt (RFC 9068 section 2.1); others may also say JWT or nothing, and never anything else.
+    """
+    issuer = rules.issuers.get(token.issuer)
+    if issuer is None:
+        return _deny(Reason.TOKEN_ISSUER, "not a configured issuer")
+    if token.algorithm not in {canonical_algorithm(name) for name in issuer.algorithms}:
+        return _deny(Reason.TOKEN_ALGORITHM, "not an algorithm of this issuer")
+    typ = None if token.typ is None else token.typ.lower().removeprefix("application/")
+    if typ != ACCESS_TOKEN and (issuer.own or typ not in {None, "jwt"}):
+        return _deny(Reason.TOKEN_TYPE, "typ is not an access token's")
+    for name in OTHER_KINDS:
+        if name in token.claims:
+            return _deny(Reason.TOKEN_TYPE, f"{name} belongs to another kind of token")
+    for name in SAYS_KIND:
+        said = token.claims.get(name)
+        if isinstance(said, str) and said.lower() in NOT_ACCESS:
+            return _deny(Reason.TOKEN_TYPE, f"{name} says that it is no access token")
+    return issuer
+
+
+def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: float) -> Principal | Deny:
+    """Make the Principal of a token whose signature is known to be good; `now` in epoch seconds.
+
+    exp is exact. nbf and iat have the issuer's leeway. Wildcards in a token's permissions are dropped: only [roles]
+    writes them.
+    """
+    claims = token.claims
+    times = _judge_times(claims, issuer, now=now)
+    if isinstance(times, Deny):
+        return times
+    issued_at, expires_at = times
+    if not _is_meant_for(claims.get("aud"), issuer.audiences):
+        return _deny(Reason.TOKEN_AUDIENCE, "aud does not name us")
+    if "cnf" in claims:
+        # Taking it as a bearer token would be the downgrade that RFC 9449 section 7.2 forbids.
+        return _deny(Reason.TOKEN_CLAIMS, "cnf binds the token to a key, and no proof of it came along")
+
+    where = issuer.claims
+    texts = {name: _text(claims, name) for name in (where.subject, where.tenant, where.session, "jti", "client_id")}
+    lists = {name: _list(claims, name) for name in (where.roles, where.permissions)}
+    for name, value in (*texts.items(), *lists.items()):
+        if value is None:
+            return _deny(Reason.TOKEN_CLAIMS, f"{name} is not 1 to 255 bytes of printable text, or a list of such")
+    subject = texts[where.subject]
+    if not subject:
+        return _deny(Reason.TOKEN_CLAIMS, "no subject")
+    roles = lists[where.roles] or ()
+    granted = tuple(name for name in lists[where.permissions] or () if "*" not in name)
+    return Principal(
+        identity=Identity(issuer.issuer, subject, texts[where.tenant] or ""),
+        kind=Kind.TOKEN,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        session=texts[where.session] or "",
+        token_id=texts["jti"] or "",
+        roles=roles,
+        granted=granted,
+        permissions=effective(granted, roles, rules.roles),
+        claims=_required(claims, rules),
+    )
+
+
+def _judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: float) -> tuple[float | None, float] | Deny:
+    """(issued_at, expires_at) of a token that is in its time, if that is no longer than the issuer's max_life."""
+    for name in ("exp", "nbf", "iat"):
+        if claims.get(name) is not None and _instant(claims, name, issuer) is None:
+            return _deny(Reason.TOKEN_CLAIMS, f"{name} is not a number of seconds")
+    expires_at = _instant(claims, "exp", issuer)
+    not_before = _instant(claims, "nbf", issuer)
+    issued_at = _instant(claims, "iat", issuer)
+    if expires_at is None:
+        return _deny(Reason.TOKEN_CLAIMS, "no exp")
+    if now >= expires_at:
+        return _deny(Reason.TOKEN_EXPIRED)
+    if not_before is not None and not_before > now + issuer.leeway:
+        return _deny(Reason.TOKEN_NOT_YET, "nbf")
+    if issued_at is not None and issued_at > now + issuer.leeway:
+        return _deny(Reason.TOKEN_NOT_YET, "iat")
+    if expires_at - (now if issued_at is None else issued_at) > issuer.max_life:
+        return _deny(Reason.TOKEN_TOO_LONG_LIVED)
+    return issued_at, expires_at
+
+
+def _instant(claims: Mapping[str, object], name: str, issuer: IssuerRules) -> float | None:
+    """A NumericDate (RFC 7519 section 2): whole seconds, or fractions of them in our own tokens. A bool is none."""
+    value = claims.get(name)
+    if type(value) is int or (type(value) is float and issuer.own and isfinite(value)):
+        return float(value)
+    return None
+
+
+def _is_meant_for(audience: object, ours: tuple[str, ...]) -> bool:
+    """One exact match, in a string or in a list of nothing but strings (RFC 7519 section 4.1.3)."""
+    if isinstance(audience, str):
+        return audience in ours
+    if not isinstance(audience, list) or not all(isinstance(name, str) for name in audience):
+        return False
+    return any(name in ours for name in audience)
+
+
+def _claim(claims: Mapping[str, object], name: str) -> object:
+    """A claim by its literal name, which may be a URL with dots in it; else by descending at the dots."""
+    if name in claims or "." not in name:
+        return claims.get(name)
+    value: object = claims
+    for part in name.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _text(claims: Mapping[str, object], name: str) -> str | None:
+    """A claim that is text; "" where it is absent, or the issuer has none (`name` is ""); None where it is unfit."""
+    value = _claim(claims, name) if name else None
+    if value is None:
+        return ""
+    return value if _is_fit(value) else None
+
+
+def _list(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
+    """A claim that lists names, as an array, or in one string by spaces (RFC 8693 section 4.2); None as in _text."""
+    value = _claim(claims, name) if name else None
+    if value is None:
+        return ()
+    names = value.split(" ") if isinstance(value, str) else value
+    if not isinstance(names, list) or len(names) > MAX_NAMES:
+        return None
+    present = [each for each in names if each != ""]
+    return tuple(dict.fromkeys(present)) if all(_is_fit(each) for each in present) else None
+
+
+def _is_fit(value: object) -> TypeGuard[str]:
+    """1 to 255 bytes of printable text: no control characters, nothing invisible, no text direction (JWT-14)."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value.encode("utf-8")) <= MAX_TEXT
+
+
+def _required(claims: Mapping[str, object], rules: Rules) -> dict[str, object]:
+    """Only the claims that some route's `require` compares: a connection keeps no more of its token than that."""
+    names = {name for route in rules.routes for name, _ in route.require}
+    found = ((name, _claim(claims, name)) for name in names)
+    return {name: value for name, value in found if value is not None}
+
+
+def _deny(reason: Reason, note: str = "") -> Deny:
+    return Deny(reason, Step.PROVE, note=note)
