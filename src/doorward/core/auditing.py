@@ -6,13 +6,15 @@ Masking happens here, where the event is made, so that no sink can forget it (PR
 import json
 import re
 from dataclasses import fields
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from doorward.core.endings import ENDINGS
 from doorward.core.reading import OURS_IN_QUERY
+from doorward.values.admission import Admission
 from doorward.values.audit import AuditEvent, EventKind, Outcome, Trail
 from doorward.values.decision import Deny
+from doorward.values.principal import Principal
 from doorward.values.secret import MASK
 
 MAX_TEXT: Final = 256
@@ -87,6 +89,57 @@ def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | Non
         status=101 if ending is None else ending.status,
         duration=duration,
         detail=clean(mask(refused.note), MAX_DETAIL) if refused is not None else "",
+    )
+
+
+class Counts(NamedTuple):
+    """What passed on a connection since the last counted event: the sinks only add."""
+
+    messages_in: int
+    messages_out: int
+    bytes_in: int
+    bytes_out: int
+
+
+NOTHING_PASSED: Final = Counts(0, 0, 0, 0)
+
+
+def connection_event(
+    kind: EventKind,
+    outcome: Outcome,
+    admission: Admission,
+    principal: Principal,
+    *,
+    counts: Counts = NOTHING_PASSED,
+    duration: float | None = None,
+    place: str = "",
+    reason: str = "",
+    ending: str = "",
+    detail: str = "",
+) -> AuditEvent:
+    """An event of a live connection. `principal` is now's, which a renewal or a change of roles may have moved on."""
+    identity = principal.identity
+    return AuditEvent(
+        kind=kind,
+        outcome=outcome,
+        connection=admission.connection,
+        address=admission.peer.shown,
+        origin=clean(admission.origin or ""),
+        route=admission.route.name,
+        issuer=clean(identity.issuer),
+        subject=clean(identity.subject),
+        tenant=clean(identity.tenant),
+        session=principal.session,
+        credential=principal.kind.value,
+        place=place,
+        reason=reason,
+        ending=ending,
+        messages_in=counts.messages_in,
+        messages_out=counts.messages_out,
+        bytes_in=counts.bytes_in,
+        bytes_out=counts.bytes_out,
+        duration=duration,
+        detail=clean(mask(detail), MAX_DETAIL),
     )
 
 

@@ -104,6 +104,7 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         status=408,
         close=4408,
         HEAD_TIMEOUT=None,
+        PEER_LEFT=None,
         AUTHENTICATION_TIMEOUT=None,
     ),
     **_family("idle", Retry.RECONNECT, close=4408, IDLE=None),

@@ -22,7 +22,7 @@ SESSION_COOKIE: Final = "__Host-doorward"
 OURS: Final = "doorward."
 CONTROL: Final = "doorward.v1"
 PLAIN: Final = "doorward.plain"
-_TOKEN: Final = "doorward.token."
+_TOKEN: Final = "doorward.token."  # noqa: S105
 _TICKET: Final = "doorward.ticket."
 _CSRF: Final = "doorward.csrf."
 _IN_QUERY: Final = {"token": Kind.TOKEN, "access_token": Kind.TOKEN, "ticket": Kind.TICKET}
@@ -110,7 +110,7 @@ def _from_offer(offer: str) -> Credential | Deny | None:
 
 
 def _ticket(code: str, place: Place) -> Credential:
-    """A code that no ticket can have becomes the empty one: refused like an unknown one, and never stored or looked up."""
+    """A code that no ticket can have becomes the empty one: refused like an unknown one."""
     return Credential(Kind.TICKET, place, Secret(code if _TICKET_CODE.fullmatch(code) else ""))
 
 

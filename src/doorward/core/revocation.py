@@ -77,9 +77,9 @@ def roles_of(
     revocations: Iterable[Revocation], principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]
 ) -> tuple[str, ...] | None:
     """The roles that the newest hit of effect `roles` puts in place of the proof's own; None: they stand."""
-    newest: Revocation | None = None
-    for revocation in revocations:
-        if revocation.effect is Effect.ROLES and hits(revocation, principal, connection, issuers):
-            if newest is None or revocation.sequence >= newest.sequence:
-                newest = revocation
-    return None if newest is None else newest.roles
+    named = [
+        revocation
+        for revocation in revocations
+        if revocation.effect is Effect.ROLES and hits(revocation, principal, connection, issuers)
+    ]
+    return max(named, key=lambda revocation: revocation.sequence).roles if named else None

@@ -93,6 +93,7 @@ class Reason(StrEnum):
     BACKEND_TIMEOUT = "backend_timeout"
     ADMISSION_TIMEOUT = "admission_timeout"
     DRAINING = "draining"
+    PEER_LEFT = "peer_left"  # it vanished before the decision: there is nobody to tell
     INTERNAL = "internal"
     CONNECTION_UNKNOWN = "connection_unknown"
     # on the live connection

@@ -1,0 +1,128 @@
+"""The door of one worker: runs the core's admission for every handshake, and gives back what a refusal had taken.
+
+Every handshake that comes here, or that the front refused before, leaves exactly one AuditEvent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from doorward.core.admission import admit
+from doorward.core.auditing import handshake_event
+from doorward.ports import Connector, Entropy, Store
+from doorward.service.asking import Answers, Passage, Pending, drive
+from doorward.service.live import Live
+from doorward.service.watch import Watch
+from doorward.values.audit import Trail
+from doorward.values.decision import MISSING, Allow, Answer, Decision, Deny, Found, Reason, Step
+from doorward.values.handshake import Handshake
+from doorward.values.ids import new_id
+from doorward.values.peer import Peer, Wire
+from doorward.values.question import Register
+
+UNRECORDED: Final = "the audit log can't be written"
+
+
+class Door:
+    """Admission over one worker's stores. `draining` refuses everything new."""
+
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        store: Store,
+        answers: Answers,
+        entropy: Entropy,
+        admission_timeout: Callable[[], float],
+    ) -> None:
+        self._watch = watch
+        self._store = store
+        self._answers = answers
+        self._entropy = entropy
+        self._admission_timeout = admission_timeout
+        self._pending = Pending()
+        self.draining = False
+
+    async def admit(self, handshake: Handshake, wire: Wire, connector: Connector) -> Live | Deny:
+        """Decide on a handshake: a Live, registered and with its slot, or a Deny that is audited already.
+
+        Never raises but CancelledError (the peer is gone), and then nothing stays taken.
+        """
+        clock = self._watch.clock
+        started = clock.now()
+        trail = Trail()
+        registered: list[Live] = []
+        passage = Passage(
+            self._answers,
+            self._store.slots,
+            self._pending,
+            connector,
+            lambda question: self._register(question, registered),
+            clock,
+        )
+        decision: Decision = Deny(Reason.PEER_LEFT, Step.HEAD)
+        try:
+            decision = await self._decide(handshake, wire, passage, trail)
+        finally:
+            passage.arrived()
+            if isinstance(decision, Deny):
+                for live in registered:
+                    live.withdraw()
+                if passage.slot is not None:
+                    self._watch.release(passage.slot)
+            self._audit(trail, decision, wire, duration=clock.now() - started)
+        if isinstance(decision, Deny):
+            return decision
+        live = registered[0]
+        self._watch.opened(live, replaced=passage.replaced)
+        return live
+
+    async def _decide(self, handshake: Handshake, wire: Wire, passage: Passage, trail: Trail) -> Decision:
+        watch = self._watch
+        if self.draining:
+            return Deny(Reason.DRAINING, Step.HEAD, retry_after=1.0)
+        if watch.connections.full:
+            return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
+        if watch.events.losing:
+            return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
+        steps = admit(
+            handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=watch.clock.now()
+        )
+        try:
+            async with asyncio.timeout(self._admission_timeout()):
+                return await drive(steps, passage.ask, watch.clock)
+        except TimeoutError:
+            reason = Reason.BACKEND_TIMEOUT if passage.slot is not None else Reason.ADMISSION_TIMEOUT
+            return Deny(reason, Step.BACKEND if passage.slot is not None else Step.PROVE)
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
+            watch.events.fault("admission", error)
+            return Deny(Reason.INTERNAL, Step.HEAD)
+
+    def _register(self, question: Register, registered: list[Live]) -> Answer[object]:
+        watch = self._watch
+        if self.draining:
+            return MISSING
+        live = Live(question.admission, watch, now=watch.clock.now())
+        if not watch.connections.add(live):
+            return MISSING
+        registered.append(live)
+        return Found(None)
+
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None) -> None:
+        """Audit what the front refused before the door, and charge it to the address."""
+        trail = Trail(peer=Peer(address=wire.address, direct=wire.address, secure=wire.tls))
+        if handshake is not None:
+            trail.path = handshake.path
+            trail.origin = handshake.one("origin") or ""
+            trail.user_agent = handshake.one("user-agent") or ""
+        self._audit(trail, deny, wire, duration=None)
+
+    def _audit(self, trail: Trail, decision: Decision, wire: Wire, *, duration: float | None) -> None:
+        refused = decision if isinstance(decision, Deny) else None
+        if trail.peer is None:
+            trail.peer = Peer(address=wire.address, direct=wire.address, secure=wire.tls)
+        if isinstance(decision, Allow):
+            trail.connection = decision.admission.connection
+        self._watch.events.emit(handshake_event(trail, refused, duration=duration))
+        if refused is not None:
+            self._watch.charge(trail.peer, refused)

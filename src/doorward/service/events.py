@@ -1,0 +1,106 @@
+"""One stream of AuditEvents; sinks subscribe. Emitting never waits, never raises, and what is lost is counted.
+
+Events are handed on in batches every 50 ms, so that the audit of an admitted handshake is never on its path.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+from doorward.core.auditing import MAX_DETAIL, clean, mask
+from doorward.ports import AuditSink, Clock
+from doorward.values.audit import AuditEvent, EventKind, Outcome
+
+BATCH_SECONDS: Final = 0.05
+MAX_PENDING: Final = 65536
+
+
+class Events:
+    """The stream of one worker. `report` gets a line for our own log when a sink fails."""
+
+    def __init__(self, *, clock: Clock, node: str, worker: int, report: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._node = node
+        self._worker = worker
+        self._report = report
+        self._sequence = 0
+        self._sinks: list[AuditSink] = []
+        self._lost: dict[int, int] = {}
+        self._pending: list[AuditEvent] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def subscribe(self, sink: AuditSink) -> None:
+        self._sinks.append(sink)
+
+    def emit(self, event: AuditEvent) -> None:
+        """Take an event, and set what only the stream knows: its instant, node, worker and sequence."""
+        if len(self._pending) >= MAX_PENDING:
+            self.flush()
+        self._sequence += 1
+        self._stamp(event)
+        self._pending.append(event)
+        if self._timer is None:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def _stamp(self, event: AuditEvent) -> None:
+        # the event is not published before this line, so its freezing is not broken; a copy of 32 members would cost
+        # a tenth of a handshake
+        put = object.__setattr__
+        put(event, "at", self._clock.now())
+        put(event, "node", self._node)
+        put(event, "worker", self._worker)
+        put(event, "sequence", self._sequence)
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """We wrote a bug: it is audited as `internal`, with the place and never the values."""
+        frames = traceback.extract_tb(error.__traceback__)
+        last = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
+        self.emit(
+            AuditEvent(
+                kind=EventKind.FAULT,
+                outcome=Outcome.FAILED,
+                reason="internal",
+                detail=f"{where}: {type(error).__name__} at {last}",
+            )
+        )
+        text = "".join(traceback.format_exception(error))
+        self._report(f"fault in {where}: {mask(text)}")
+
+    def flush(self) -> None:
+        """Hand on what is pending. A sink that fails loses this batch: the loss is counted and told as a gap."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._pending = self._pending, []
+        if not batch:
+            return
+        for place, sink in enumerate(self._sinks):
+            lost = self._lost.get(place, 0)
+            try:
+                sink.write([self._gap(lost), *batch] if lost else batch)
+            except OSError as error:
+                if not lost:
+                    self._report(f"an audit sink failed: {clean(str(error), MAX_DETAIL)}")
+                self._lost[place] = lost + len(batch)
+            else:
+                self._lost.pop(place, None)
+
+    def _gap(self, lost: int) -> AuditEvent:
+        self._sequence += 1
+        gap = AuditEvent(kind=EventKind.GAP, outcome=Outcome.FAILED, count=lost, detail="events lost by this sink")
+        self._stamp(gap)
+        return gap
+
+    @property
+    def losing(self) -> bool:
+        """Is a sink failing right now? New handshakes are then refused, for nothing may pass unrecorded (LOG-07)."""
+        return bool(self._lost)
+
+    def close(self) -> None:
+        self.flush()
+        for sink in self._sinks:
+            sink.close()

@@ -1,0 +1,127 @@
+"""Revocations act here: read from the log, done to every live connection that they hit, then acknowledged.
+
+The log is written first, by whoever revokes; a node that was away reads from its cursor before it admits again. The
+same pure predicate judges live connections and handshakes, so the way back is blocked by what closed the way in.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from doorward.core.revocation import hits
+from doorward.ports import RevocationLog, StoreError
+from doorward.service.live import Live
+from doorward.service.watch import REPLACED, Watch
+from doorward.service.withdrawals import Withdrawals
+from doorward.values.audit import AuditEvent, EventKind, Outcome
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, TargetKind
+
+POLL_SECONDS: Final = 0.02
+MAX_NAMED: Final = 16
+
+
+class Follower:
+    """Follows the log for one worker. `away_since` is when the log stopped answering, None while it does."""
+
+    def __init__(self, *, watch: Watch, withdrawals: Withdrawals, log: RevocationLog, node: str, worker: int) -> None:
+        self._watch = watch
+        self._withdrawals = withdrawals
+        self._log = log
+        self._node = node
+        self._worker = worker
+        self._waiting: list[tuple[Revocation, float]] = []
+        self._some = asyncio.Event()
+        self.away_since: float | None = None
+
+    async def start(self) -> None:
+        """Read the whole log before anything is admitted. Raises StoreError."""
+        await self._withdrawals.catch_up()
+        self._withdrawals.on_new = self._noticed
+
+    def _noticed(self, new: Sequence[Revocation]) -> None:
+        now = self._watch.clock.now()
+        self._waiting.extend((revocation, now) for revocation in new)
+        self._some.set()
+
+    async def poll(self) -> None:
+        """Ask the log every 20 ms, until cancelled."""
+        while True:
+            try:
+                await self._withdrawals.catch_up()
+            except StoreError as error:
+                if self.away_since is None:
+                    self.away_since = self._watch.clock.now()
+                    self._watch.note(f"the revocation log does not answer: {error}")
+            else:
+                self.away_since = None
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def act(self) -> None:
+        """Act on what was noticed, in order, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            waiting, self._waiting = self._waiting, []
+            for revocation, noticed in waiting:
+                await self._act_on(revocation, noticed)
+
+    async def _act_on(self, revocation: Revocation, noticed: float) -> None:
+        watch = self._watch
+        closed, asked = 0, 0
+        identities: dict[str, None] = {}
+        async for live in watch.connections.each():
+            if not hits(revocation, live.principal, live.connection, watch.rules.issuers):
+                continue
+            identity = live.principal.identity
+            identities["|".join(identity)] = None
+            if self._do(revocation, live):
+                closed += 1
+            else:
+                asked += 1
+        now = watch.clock.now()
+        watch.events.emit(
+            AuditEvent(
+                kind=EventKind.REVOCATION,
+                outcome=Outcome.DONE,
+                subject=revocation.target.value if revocation.target.kind is TargetKind.IDENTITY else "",
+                issuer=revocation.target.issuer or "",
+                tenant=revocation.target.tenant or "",
+                reason=f"{revocation.target.kind.value}_{revocation.effect.value}",
+                count=closed + asked,
+                duration=now - revocation.instant,
+                detail=f"log {revocation.sequence}: {revocation.cause}",
+            )
+        )
+        acknowledgement = Acknowledgement(
+            sequence=revocation.sequence,
+            node=self._node,
+            worker=self._worker,
+            closed=closed,
+            asked=asked,
+            at=now,
+            took=now - noticed,
+            identities=tuple(identities)[:MAX_NAMED],
+        )
+        try:
+            await self._log.acknowledge(acknowledgement)
+        except StoreError as error:
+            watch.note(f"revocation {revocation.sequence} was done and could not be acknowledged: {error}")
+
+    def _do(self, revocation: Revocation, live: Live) -> bool:
+        """Carry out one revocation on one connection. True when that closes it."""
+        match revocation.effect:
+            case Effect.CLOSE if revocation.target.kind is TargetKind.CONNECTION:
+                if revocation.cause == REPLACED:
+                    live.replace()
+                else:
+                    live.close_by_operator()
+                return True
+            case Effect.CLOSE:
+                live.revoke()
+                return True
+            case Effect.RENEW:
+                live.demand_renewal(now=self._watch.clock.now())
+                return not live.admission.renewable
+            case Effect.ROLES:
+                live.put_roles(revocation.roles)
+                return False

@@ -1,0 +1,203 @@
+"""The watch over one worker's live connections: what every Live shares, renewals, and the batched word to presence."""
+
+from collections.abc import Callable
+
+from doorward.core.auditing import connection_event
+from doorward.core.endings import ENDINGS, counts_as_refusal
+from doorward.core.peering import is_in
+from doorward.core.proving import Steps
+from doorward.core.renewing import Renewal, renew
+from doorward.ports import Clock, PresentConnection, Store, StoreError
+from doorward.service.asking import Answers, drive
+from doorward.service.connections import Connections
+from doorward.service.errands import Errands
+from doorward.service.events import Events
+from doorward.service.live import Live
+from doorward.values.audit import EventKind, Outcome, Trail
+from doorward.values.credential import Credential
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.peer import Peer, network_of
+from doorward.values.revocation import Effect, Revocation, Target, TargetKind
+from doorward.values.rules import Rules
+
+REPLACED = "replaced"
+REPLACEMENT_COUNTS = 60.0
+
+
+class Watch:
+    """`rules` is swapped whole by a reload. `note` gets lines for our own log."""
+
+    def __init__(
+        self,
+        *,
+        rules: Rules,
+        clock: Clock,
+        store: Store,
+        answers: Answers,
+        connections: Connections,
+        events: Events,
+        node: str,
+        worker: int,
+        note: Callable[[str], None],
+    ) -> None:
+        self.rules = rules
+        self.clock = clock
+        self.connections = connections
+        self.events = events
+        self.note = note
+        self.errands = Errands(events.fault)
+        self._store = store
+        self._answers = answers
+        self._node = node
+        self._worker = worker
+        self._opened: dict[str, PresentConnection] = {}
+        self._closed: list[str] = []
+
+    # the table's comings and goings
+
+    def opened(self, live: Live, *, replaced: tuple[str, ...]) -> None:
+        """A handshake was allowed. What it replaced ends, here or on the worker that holds it."""
+        admission, identity = live.admission, live.principal.identity
+        self._opened[live.connection] = PresentConnection(
+            connection=live.connection,
+            node=self._node,
+            worker=self._worker,
+            issuer=identity.issuer,
+            subject=identity.subject,
+            tenant=identity.tenant,
+            session=live.principal.session,
+            address=admission.peer.shown,
+            route=admission.route.name,
+            opened_at=live.opened_at,
+            expires_at=live.principal.expires_at,
+        )
+        for connection in replaced:
+            held = self.connections.get(connection)
+            if held is not None:
+                held.replace()
+            else:
+                self.errands.run("replace", self._replace_elsewhere(connection))
+
+    async def _replace_elsewhere(self, connection: str) -> None:
+        now = self.clock.now()
+        target = Target(kind=TargetKind.CONNECTION, value=connection)
+        try:
+            await self._store.revocations.append(
+                Revocation(
+                    target=target,
+                    instant=now,
+                    effect=Effect.CLOSE,
+                    cause=REPLACED,
+                    expires_at=now + REPLACEMENT_COUNTS,
+                )
+            )
+        except StoreError as error:
+            self.note(f"connection {connection} could not be replaced: {error}")
+
+    def finished(self, live: Live) -> None:
+        """A connection is closed: its slot and its presence end."""
+        if self._opened.pop(live.connection, None) is None:
+            self._closed.append(live.connection)
+        self.release(live.connection)
+
+    def release(self, connection: str) -> None:
+        self.errands.run("release", self._release(connection))
+
+    async def _release(self, connection: str) -> None:
+        try:
+            await self._store.slots.release(connection)
+        except StoreError as error:
+            # its lease runs out by itself
+            self.note(f"a slot could not be released: {error}")
+
+    async def report_presence(self) -> None:
+        """Hand the store what opened and closed since last time. What fails is kept for the next time."""
+        opened, closed = self._opened, self._closed
+        if not opened and not closed:
+            return
+        self._opened, self._closed = {}, []
+        try:
+            await self._store.presence.note(opened=tuple(opened.values()), closed=closed)
+        except StoreError as error:
+            self.note(f"presence could not be written: {error}")
+            alive = {name: row for name, row in opened.items() if self.connections.get(name) is not None}
+            self._opened = alive | self._opened
+            self._closed = closed + self._closed
+
+    # refusals
+
+    def charge(self, peer: Peer, deny: Deny) -> None:
+        """Charge the strict rate for refusals (step 4). A trusted proxy is never charged for a client that could not
+        be named."""
+        if not counts_as_refusal(deny.reason):
+            return
+        if peer.address is None or not is_in(peer.address, self.rules.trusted_proxies):
+            self.errands.run("charge", self._take_refusal(network_of(peer.address)))
+
+    async def _take_refusal(self, key: str) -> None:
+        try:
+            await self._store.rates.take(
+                name="refusals_per_address",
+                key=key,
+                rate=self.rules.limits.refusals_per_address,
+                cost=1,
+                now=self.clock.now(),
+            )
+        except StoreError as error:
+            self.note(f"a refusal could not be counted: {error}")
+
+    # renewals
+
+    def renew(self, live: Live, credential: Credential, id: str | None) -> None:
+        """Over the socket: judged in the background, and reported to the connection."""
+        self.errands.run("renew", self._renew_over_socket(live, credential, id))
+
+    async def _renew_over_socket(self, live: Live, credential: Credential, id: str | None) -> None:
+        judged = await self._judge_renewal(live, credential)
+        if isinstance(judged, Deny):
+            live.renewal_refused(judged, id, over_socket=True)
+        else:
+            live.renewed(judged)
+
+    async def renew_outside(self, connection: str, credential: Credential) -> Live | Deny:
+        """By POST /auth/renew. An unknown connection is answered as a wrong credential would be (no oracle)."""
+        live = self.connections.get(connection)
+        if live is None or not live.admission.renewable:
+            return Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
+        judged = await self._judge_renewal(live, credential)
+        if isinstance(judged, Deny):
+            if judged.reason is not Reason.IDENTITY_CHANGED:
+                return judged
+            # somebody else's credential at our HTTP endpoint must not be able to end this connection
+            return Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
+        live.renewed(judged)
+        return live
+
+    async def _judge_renewal(self, live: Live, credential: Credential) -> Renewal | Deny:
+        trail = Trail(connection=live.connection)
+        try:
+            steps: Steps[Renewal | Deny] = renew(
+                credential,
+                live.admission,
+                self.rules,
+                opened_at=live.opened_at,
+                trail=trail,
+                now=self.clock.now(),
+            )
+            judged = await drive(steps, self._answers.ask, self.clock)
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
+            self.events.fault("renewal", error)
+            judged = Deny(Reason.INTERNAL, Step.PROVE)
+        refused = judged if isinstance(judged, Deny) else None
+        self.events.emit(
+            connection_event(
+                EventKind.RENEWAL,
+                Outcome.ALLOWED if refused is None else Outcome.REFUSED,
+                live.admission,
+                live.principal,
+                place=credential.place.value,
+                reason=refused.reason.value if refused is not None else "",
+                ending=ENDINGS[refused.reason].name if refused is not None else "",
+            )
+        )
+        return judged

@@ -1,0 +1,104 @@
+"""The node's copy of the revocation log and the bans, never older than the question that is asked of it.
+
+`catch_up` reads what is new since the cursor; every handshake does it twice, and the follower every 20 ms. New
+revocations go to whoever follows, so that one learnt by a handshake acts on live connections as well.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from doorward.core.peering import is_in
+from doorward.core.revocation import keys_of
+from doorward.ports import BanStore, Clock, RevocationLog
+from doorward.values.ban import Ban
+from doorward.values.peer import Address
+from doorward.values.principal import Identity, Principal
+from doorward.values.revocation import Revocation, TargetKind
+
+
+class Withdrawals:
+    """All revocations that still count, found by what they name, and all bans."""
+
+    def __init__(self, log: RevocationLog, bans: BanStore, clock: Clock) -> None:
+        self._log = log
+        self._bans = bans
+        self._clock = clock
+        self.cursor = 0
+        self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
+        self._ban_version = -1
+        self._networks: tuple[Ban, ...] = ()
+        self._subjects: dict[str, tuple[Ban, ...]] = {}
+        self.on_new: Callable[[Sequence[Revocation]], None] = _nobody
+
+    async def catch_up(self) -> None:
+        """Read what is new. Raises StoreError."""
+        new = await self._log.read(after=self.cursor)
+        if new:
+            self._take(new)
+            self.on_new(new)
+
+    def _take(self, new: Iterable[Revocation]) -> None:
+        for revocation in new:
+            if revocation.sequence <= self.cursor:
+                continue
+            self.cursor = revocation.sequence
+            key = (revocation.target.kind, revocation.target.value)
+            self._by_key[key] = (*self._by_key.get(key, ()), revocation)
+
+    def candidates(self, principal: Principal, connection: str) -> tuple[Revocation, ...]:
+        """All that could hit; core/revocation.py decides."""
+        found: tuple[Revocation, ...] = ()
+        for key in keys_of(principal, connection):
+            found += self._by_key.get(key, ())
+        return found
+
+    async def ban_on_address(self, address: Address) -> Ban | None:
+        """Raises StoreError."""
+        await self._follow_bans()
+        now = self._clock.now()
+        for ban in self._networks:
+            if ban.network is not None and is_in(address, (ban.network,)) and _holds(ban, now):
+                return ban
+        return None
+
+    async def ban_on_identity(self, identity: Identity) -> Ban | None:
+        """Raises StoreError."""
+        await self._follow_bans()
+        now = self._clock.now()
+        for ban in self._subjects.get(identity.subject, ()):
+            if ban.issuer in (None, identity.issuer) and ban.tenant in (None, identity.tenant) and _holds(ban, now):
+                return ban
+        return None
+
+    async def _follow_bans(self) -> None:
+        version = await self._bans.version()
+        if version == self._ban_version:
+            return
+        bans = await self._bans.all(now=self._clock.now())
+        self._networks = tuple(ban for ban in bans if ban.network is not None)
+        subjects: dict[str, tuple[Ban, ...]] = {}
+        for ban in bans:
+            if ban.subject is not None:
+                subjects[ban.subject] = (*subjects.get(ban.subject, ()), ban)
+        self._subjects = subjects
+        self._ban_version = version
+
+    def forget(self) -> None:
+        """Drop what can refuse nothing any more (REV-05: never anything else)."""
+        now = self._clock.now()
+        for key, revocations in list(self._by_key.items()):
+            kept = tuple(revocation for revocation in revocations if revocation.expires_at > now)
+            if not kept:
+                del self._by_key[key]
+            elif len(kept) != len(revocations):
+                self._by_key[key] = kept
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_key.values()))
+
+
+def _holds(ban: Ban, now: float) -> bool:
+    return ban.expires_at is None or now < ban.expires_at
+
+
+def _nobody(new: Sequence[Revocation]) -> None:
+    """Before the follower starts there is no live connection that a revocation could miss."""
