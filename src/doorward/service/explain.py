@@ -1,0 +1,154 @@
+"""Drives the same admission dry: it spends no ticket, rate or slot, opens no backend, and says what it could not know."""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from typing import Final
+
+from doorward.core.admission import admit
+from doorward.core.endings import ENDINGS
+from doorward.ports import Clock, Store, StoreError
+from doorward.service.asking import Answers, drive
+from doorward.values.admission import BackendAnswer
+from doorward.values.audit import Trail
+from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Reason, Step, Unavailable
+from doorward.values.handshake import Handshake
+from doorward.values.peer import Wire
+from doorward.values.principal import Identity
+from doorward.values.question import (
+    OpenBackend,
+    Question,
+    Register,
+    Slot,
+    SpendTicket,
+    TakePending,
+    TakeRate,
+    TakeSlot,
+)
+from doorward.values.rules import Rate, Rules
+
+TITLES: Final = {
+    Step.HEAD: "the request head is complete and well formed",
+    Step.UPGRADE: "it is a strict WebSocket upgrade for one of our hosts",
+    Step.TRANSPORT: "the transport is TLS, a trusted proxy's, or loopback",
+    Step.ADDRESS: "the address is not banned and within its rates",
+    Step.ROUTE: "a route matches the path",
+    Step.ORIGIN: "the Origin is listed",
+    Step.READ: "exactly one credential stands in an allowed place",
+    Step.PROVE: "the credential is good and not revoked",
+    Step.CSRF: "what came by cookie brings its CSRF token",
+    Step.PERMIT: "the identity may: not banned, within its rate, permitted",
+    Step.SLOT: "there is a free connection slot",
+    Step.BACKEND: "the backend answers its own upgrade",
+    Step.REGISTER: "registered, and the revocation log read once more",
+}
+
+
+@unique
+class Verdict(StrEnum):
+    PASSED = "passed"
+    STOPPED = "stopped"
+    NOT_REACHED = "not_reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One step. `unknown` says what was not looked at because looking would have spent it."""
+
+    step: Step
+    title: str
+    verdict: Verdict
+    unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All thirteen steps, and the decision. `reason` and `ending` are empty when the handshake would be allowed."""
+
+    steps: tuple[Explained, ...]
+    allowed: bool
+    status: int | None
+    reason: str
+    ending: str
+    note: str
+    identity: Identity | None
+    route: str
+
+
+class DryAnswers:
+    """Answers an admission without spending anything. `unknown` collects, by step, what that leaves open."""
+
+    def __init__(self, answers: Answers, store: Store, clock: Clock, *, shared: bool) -> None:
+        self._answers = answers
+        self._store = store
+        self._clock = clock
+        self._shared = shared
+        self.unknown: dict[Step, str] = {}
+
+    async def ask(self, question: Question) -> Answer[object]:
+        match question:
+            case TakeRate(name, key, rate, _):
+                if not self._shared:
+                    step = Step.PERMIT if name.endswith("per_subject") else Step.ADDRESS
+                    self.unknown[step] = "the rates, which the running gateway keeps in its memory"
+                    return Found(0.0)
+                return await self._looked(name, key, rate)
+            case TakePending():
+                return Found(None)
+            case SpendTicket(digest):
+                try:
+                    ticket = await self._store.tickets.look(digest)
+                except StoreError as error:
+                    return Unavailable(str(error))
+                return MISSING if ticket is None else Found(ticket)
+            case TakeSlot():
+                self.unknown[Step.SLOT] = "whether a slot is free"
+                return Found(Slot())
+            case OpenBackend():
+                self.unknown[Step.BACKEND] = "what the backend would answer"
+                return Found(BackendAnswer(None))
+            case Register():
+                return Found(None)
+            case _:
+                return await self._answers.ask(question)
+
+    async def _looked(self, name: str, key: str, rate: Rate) -> Answer[object]:
+        return await self._answers.ask(TakeRate(name=name, key=key, rate=rate, cost=0))
+
+
+async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnswers, clock: Clock) -> Explanation:
+    """What would happen to this handshake right now."""
+    trail = Trail()
+    if isinstance(head, Deny):
+        decision: Decision = head
+    else:
+        steps = admit(head, wire, rules, connection="explained", trail=trail, now=clock.now())
+        decision = await drive(steps, dry.ask, clock)
+    refused = decision if isinstance(decision, Deny) else None
+    stopped = refused.step if refused is not None else None
+    ending = ENDINGS[refused.reason] if refused is not None else None
+    return Explanation(
+        steps=tuple(
+            Explained(step, title, _verdict(step, stopped), dry.unknown.get(step, "")) for step, title in TITLES.items()
+        ),
+        allowed=refused is None,
+        status=101 if ending is None else ending.status,
+        reason=refused.reason.value if refused is not None else "",
+        ending=ending.name if ending is not None else "",
+        note=_note(refused),
+        identity=trail.identity,
+        route=trail.route.name if trail.route is not None else "",
+    )
+
+
+def _verdict(step: Step, stopped: Step | None) -> Verdict:
+    if stopped is None or step < stopped:
+        return Verdict.PASSED
+    return Verdict.STOPPED if step == stopped else Verdict.NOT_REACHED
+
+
+def _note(refused: Deny | None) -> str:
+    if refused is None:
+        return ""
+    if refused.reason is Reason.ADDRESS_BANNED:
+        return "see: doorward ban list"
+    return refused.note
