@@ -46,7 +46,6 @@ connections_per_address = 100000
 handshakes_per_address = "1000000/s"
 handshakes_per_subject = "1000000/s"
 refusals_per_address = "1000000/s"
-logins_per_address = "1000000/s"
 pending_per_address = 100000
 
 [[routes]]
