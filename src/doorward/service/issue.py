@@ -145,6 +145,20 @@ class Desk:
             return renewed
         return Renewed(renewed.principal.expires_at, renewed.lease.renew_at)
 
+    def refuse(
+        self, deny: Deny, *, wire: Wire, handshake: Handshake | None = None, attended: Attended | None = None
+    ) -> None:
+        """Audit what an endpoint refused by itself (a head, a path, a method, a body), and charge it to the address."""
+        if attended is not None:
+            trail = attended.trail
+        else:
+            trail = Trail(peer=Peer(address=wire.address, direct=wire.address, secure=wire.tls))
+            if handshake is not None:
+                trail.path = handshake.path
+                trail.origin = handshake.one("origin") or ""
+                trail.user_agent = handshake.one("user-agent") or ""
+        self._refused(EventKind.HTTP, trail, deny)
+
     async def _judge(self, steps: Steps[T]) -> T | Deny:
         try:
             return await drive(steps, self._answers.ask, self._watch.clock)

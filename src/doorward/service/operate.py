@@ -1,0 +1,158 @@
+"""What an operator does, through the store and its feed: the same for one gateway, many nodes, or somebody's app."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from doorward.core.permissions import effective
+from doorward.core.proving import digest
+from doorward.ports import Clock, Entropy, Store, TokenSigner
+from doorward.values.credential import Kind
+from doorward.values.ids import new_id
+from doorward.values.principal import Identity, Principal
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target
+from doorward.values.rules import Rules
+from doorward.values.secret import Secret
+from doorward.values.ticket import Ticket
+
+ANSWER_WITHIN: Final = 5.0
+LOOK_EVERY: Final = 0.005
+ACCESS_TYPE: Final = "at+jwt"
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """What became of a revocation. `took` is seconds from the call to the last close; `silent` are the nodes of which
+    a worker did not answer."""
+
+    sequence: int
+    closed: int
+    asked: int
+    nodes: int
+    silent: tuple[str, ...]
+    took: float
+    identities: tuple[str, ...]
+
+
+async def revoke(
+    store: Store,
+    clock: Clock,
+    *,
+    target: Target,
+    effect: Effect,
+    cause: str,
+    by: str,
+    counts_for: float,
+    roles: tuple[str, ...] = (),
+    within: float = ANSWER_WITHIN,
+) -> Revoked:
+    """Write the revocation to the log, then wait until every live worker has acted. Raises StoreError.
+
+    `counts_for`: seconds after which nothing that it could refuse is valid any more.
+    """
+    instant = clock.now()
+    expected = {(node.node, node.worker) for node in await store.presence.nodes(now=instant)}
+    revocation = Revocation(
+        target=target,
+        instant=instant,
+        effect=effect,
+        cause=cause,
+        expires_at=instant + counts_for,
+        by=by,
+        roles=roles,
+    )
+    sequence = await store.revocations.append(revocation)
+    answers: Sequence[Acknowledgement] = ()
+    while True:
+        answers = await store.revocations.acknowledgements(sequence)
+        missing = expected - {(answer.node, answer.worker) for answer in answers}
+        if not missing or clock.now() - instant >= within:
+            break
+        await asyncio.sleep(LOOK_EVERY)
+    return Revoked(
+        sequence=sequence,
+        closed=sum(answer.closed for answer in answers),
+        asked=sum(answer.asked for answer in answers),
+        nodes=len({node for node, _ in expected}),
+        silent=tuple(sorted({node for node, _ in missing})),
+        took=max((answer.at for answer in answers), default=clock.now()) - instant,
+        identities=tuple(dict.fromkeys(name for answer in answers for name in answer.identities)),
+    )
+
+
+def summary(result: Revoked) -> str:
+    """The line that `doorward revoke` prints."""
+    answered = result.nodes - len(result.silent)
+    noun = "connection" if result.closed == 1 else "connections"
+    line = f"closed {result.closed} {noun} on {answered} of {_count(result.nodes)} in {result.took * 1000:.0f} ms"
+    if result.asked:
+        line += f"; {result.asked} asked to renew or given other roles"
+    if result.silent:
+        line += f"; no answer from {', '.join(result.silent)}"
+    return line
+
+
+def _count(nodes: int) -> str:
+    return f"{nodes} node" if nodes == 1 else f"{nodes} nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Whom to issue something to. `ttl` in seconds."""
+
+    subject: str
+    tenant: str = ""
+    roles: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+    ttl: float = 600.0
+
+
+def issue_token(
+    signer: TokenSigner, grant: Grant, *, issuer: str, audience: str, clock: Clock, entropy: Entropy
+) -> str:
+    """An access token of our own (RFC 9068), with a fractional iat, so that no revocation shares its second."""
+    now = clock.now()
+    claims: dict[str, object] = {
+        "iss": issuer,
+        "aud": audience,
+        "sub": grant.subject,
+        "iat": round(now, 6),
+        "exp": round(now + grant.ttl, 6),
+        "jti": new_id(entropy.bytes(16)),
+    }
+    if grant.tenant:
+        claims["tenant"] = grant.tenant
+    if grant.roles:
+        claims["roles"] = list(grant.roles)
+    if grant.permissions:
+        claims["scope"] = " ".join(grant.permissions)
+    return signer.sign(typ=ACCESS_TYPE, claims=claims)
+
+
+async def issue_ticket(
+    store: Store, grant: Grant, rules: Rules, *, issuer: str, path: str | None, clock: Clock, entropy: Entropy
+) -> tuple[Secret, str]:
+    """A ticket by the operator's own authority: (code, connection id). Raises StoreError."""
+    now = clock.now()
+    code, connection = new_id(entropy.bytes(32)), new_id(entropy.bytes(16))
+    principal = Principal(
+        identity=Identity(issuer, grant.subject, grant.tenant),
+        kind=Kind.TICKET,
+        issued_at=now,
+        expires_at=now + rules.issuers[issuer].max_life,
+        token_id=new_id(entropy.bytes(16)),
+        roles=grant.roles,
+        granted=grant.permissions,
+        permissions=effective(grant.permissions, grant.roles, rules.roles),
+    )
+    ticket = Ticket(
+        digest=digest(code),
+        principal=principal,
+        connection=connection,
+        issued_at=now,
+        expires_at=now + grant.ttl,
+        path=path,
+    )
+    await store.tickets.put(ticket, most=10)
+    return Secret(code), connection
