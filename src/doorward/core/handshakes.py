@@ -4,6 +4,7 @@ No server is trusted to have checked any of it (SECURITY, appendix E1): every fo
 """
 
 import re
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -65,9 +66,34 @@ def parse_head(head: bytes) -> Handshake | Deny:
         return request
     method, target, version = request
     headers = _headers(lines[leading + 1 :])
-    if isinstance(headers, Deny):
-        return headers
-    path = _decode_path(target)
+    return headers if isinstance(headers, Deny) else _handshake(method, target, version, headers)
+
+
+def read_parts(*, method: str, target: str, version: str, headers: Iterable[tuple[bytes, bytes]]) -> Handshake | Deny:
+    """The same from a head that a server has split already (an ASGI scope): no server is trusted to have checked it.
+
+    What splitting hides (line ends, white space before the colon) was `parse_head`'s, or is the server's to refuse.
+    """
+    lines = []
+    size = len(method) + len(target) + len(version)
+    for name, value in headers:
+        if not _TOKEN.fullmatch(name.decode("latin-1")):  # or a colon in it would move the name's end
+            return _head(Reason.HEAD_GRAMMAR, "a header's name")
+        if _CONTROL.search(value) or b"\r" in value or b"\n" in value:
+            return _head(Reason.HEAD_GRAMMAR, "a control character")
+        lines.append(name + b":" + value)
+        size += len(name) + len(value)
+    if size > MAX_HEAD:
+        return _head(Reason.HEAD_TOO_LARGE)
+    request = _request_line(f"{method} {target} {version}".encode("utf-8", "surrogatepass"))
+    if isinstance(request, Deny):
+        return request
+    split = _headers(lines)
+    return split if isinstance(split, Deny) else _handshake(method, target, version, split)
+
+
+def _handshake(method: str, target: str, version: str, headers: tuple[tuple[str, str], ...]) -> Handshake | Deny:
+    path = decode_path(target)
     if isinstance(path, Deny):
         return path
     by_name: dict[str, tuple[str, ...]] = {}
@@ -126,8 +152,8 @@ def _is_clean_utf8(value: str) -> bool:
         return False
 
 
-def _decode_path(target: str) -> str | Deny:
-    """The path after exactly one percent-decoding (HSK-16); what decodes into another structure is refused."""
+def decode_path(target: str) -> str | Deny:
+    """A target's path after exactly one percent-decoding (HSK-16); what decodes into another structure is refused."""
     refused = Deny(Reason.TARGET_MALFORMED, Step.UPGRADE)
     raw, mark, query = target.partition("?")
     if not _PATH.fullmatch(raw) or (mark and not _QUERY.fullmatch(query)):

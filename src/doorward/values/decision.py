@@ -33,6 +33,10 @@ class Reason(StrEnum):
     BODY_PRESENT = "body_present"
     HEADER_DUPLICATED = "header_duplicated"
     PROTOCOLS_MALFORMED = "protocols_malformed"
+    # our own HTTP endpoints: the request's body
+    BODY_MALFORMED = "body_malformed"
+    BODY_TOO_LARGE = "body_too_large"
+    MEDIA_TYPE = "media_type"
     # step 3: the transport
     TRANSPORT_INSECURE = "transport_insecure"
     FORWARDER_UNTRUSTED = "forwarder_untrusted"
