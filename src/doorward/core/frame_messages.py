@@ -3,12 +3,11 @@
 from enum import Enum, unique
 from typing import Final
 
+from doorward.core.control import PREFIX
 from doorward.core.frame_headers import CONTINUATION, TEXT, Header
 from doorward.values.decision import Reason
 from doorward.values.message import FrameRules, Recognise
 
-# How every control message begins, and nothing else (PRODUCT section 7).
-CONTROL_PREFIX: Final = b'{"type":"doorward.'
 JSON_PING: Final = b'{"type":"ping"}'
 
 
@@ -34,17 +33,17 @@ class Message:
         self.left = 0  # bytes of the frame under way that are still to come
         self.last = False  # whether that frame is the message's last
         self.kept = b""  # whole fragments held back while the fate is unknown
-        self.matched = 0  # bytes of CONTROL_PREFIX in them
+        self.matched = 0  # bytes of PREFIX in them
 
     def wanted(self, frame: Header, rules: FrameRules) -> bytes:
         """How the next frame's payload begins if this is a message that we keep back; b"" if it can't be one."""
         if self.frames:
-            return CONTROL_PREFIX[self.matched :] if self.fate is Fate.UNKNOWN else b""
+            return PREFIX[self.matched :] if self.fate is Fate.UNKNOWN else b""
         if frame.opcode != TEXT or frame.compressed:
             return b""
-        long_enough = frame.length >= len(CONTROL_PREFIX) or not frame.fin
+        long_enough = frame.length >= len(PREFIX) or not frame.fin
         if long_enough and rules.control_messages is not Recognise.OFF:
-            return CONTROL_PREFIX
+            return PREFIX
         return JSON_PING if rules.json_ping and frame.fin and frame.length == len(JSON_PING) else b""
 
     def fault(self, frame: Header, rules: FrameRules, *, wanted: bytes) -> Reason | None:

@@ -17,9 +17,10 @@ from functools import lru_cache
 from math import inf
 from typing import Final
 
+from doorward.core.control import PREFIX
 from doorward.core.frame_headers import MASKED
 from doorward.core.frame_judge import FrameJudge, Output
-from doorward.core.frame_messages import CONTROL_PREFIX, JSON_PING, Fate
+from doorward.core.frame_messages import JSON_PING, Fate
 from doorward.core.rates import pace
 from doorward.values.decision import Reason
 from doorward.values.message import Boundary, Break, FrameRules, Gate, Piece, Recognise
@@ -40,7 +41,7 @@ _REST: Final = _Phase.REST
 _PAYLOAD: Final = _Phase.PAYLOAD
 _ENDED: Final = _Phase.ENDED
 _DELIVER: Final = Gate.DELIVER
-_LAST_OF_PREFIX: Final = len(CONTROL_PREFIX) - 1
+_LAST_OF_PREFIX: Final = len(PREFIX) - 1
 _PING_SIZE: Final = len(JSON_PING)
 
 
@@ -113,7 +114,7 @@ class Walker(FrameJudge):
         elif phase is _PAYLOAD:
             message = self._message
             size = len(data)
-            if message is not None and size < message.left and now - self._started <= self.rules.message_time:
+            if message is not None and 0 < size < message.left and now - self._started <= self.rules.message_time:
                 message.left -= size
                 self.payload_bytes += size
                 return [data]
@@ -186,7 +187,7 @@ class Walker(FrameJudge):
             if after is None:
                 break
             at = after
-            if self._message is None:
+            if self._message is None and not self.ended:
                 self._started = inf
                 if not self._asked and self.gate is _DELIVER:
                     at = self._skim(data, at, now)
