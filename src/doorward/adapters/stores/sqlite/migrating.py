@@ -1,0 +1,111 @@
+"""The schema is brought up to date when the store is opened, by numbered files that never change once applied.
+
+Each is applied in one transaction, so a process killed half-way leaves the schema as it was. Several processes may do
+this at once: the first does it, the others find it done.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Final
+
+from doorward.adapters.stores.sqlite.connecting import OLDEST_SQLITE
+from doorward.ports import StoreError
+
+# "door": tells our file from any other program's.
+APPLICATION_ID: Final = 0x646F6F72
+
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS migrations (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    checksum TEXT NOT NULL,
+    applied_at REAL NOT NULL
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """`checksum` is SHA-256 of the text, in hexadecimal."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return sha256(self.text.encode()).hexdigest()
+
+
+def shipped() -> Sequence[Migration]:
+    """The migrations of this version, in order."""
+    folder = files("doorward.adapters.stores.sqlite.migrations")
+    found = [
+        Migration(number=int(entry.name[:4]), name=entry.name, text=entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make sure that the file is ours or empty, and turn its write-ahead log on.
+
+    Raises StoreError for a foreign file, sqlite3.Error for a failing one. Outside of a transaction.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: Doorward needs {oldest} or newer")
+    if _number(connection, "PRAGMA application_id") != APPLICATION_ID and _number(
+        connection, "SELECT count(*) FROM sqlite_schema"
+    ):
+        raise StoreError("the file is another program's database")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(f"the file's journal mode is {mode}: its file system can't share memory")
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], *, now: float) -> None:
+    """Apply what is missing, inside the caller's transaction.
+
+    Raises StoreError when the file is newer than this version, or was made by migrations that differ from these.
+    """
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(_TABLE)
+    applied: dict[int, str] = dict(connection.execute("SELECT number, checksum FROM migrations").fetchall())
+    newest = migrations[-1].number
+    if applied and max(applied) > newest:
+        raise StoreError(
+            f"the file has schema {max(applied)}, and this version of Doorward knows {newest}: run a newer one"
+        )
+    for migration in migrations:
+        checksum = applied.get(migration.number)
+        if checksum is None:
+            for statement in statements(migration.text):
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO migrations (number, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
+                (migration.number, migration.name, migration.checksum, now),
+            )
+        elif checksum != migration.checksum:
+            raise StoreError(f"the file was made by another {migration.name} than this version's")
+
+
+def statements(text: str) -> Iterator[str]:
+    """A script's statements, one by one: sqlite3's executescript would end the transaction."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
+
+
+def _number(connection: sqlite3.Connection, statement: str) -> int:
+    value: int = connection.execute(statement).fetchone()[0]
+    return value

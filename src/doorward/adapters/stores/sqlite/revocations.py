@@ -1,0 +1,149 @@
+"""The revocation log: a row is there once the disk has it, and AUTOINCREMENT inside the one write lock is commit order.
+
+Polled by every worker each 20 ms and read at each handshake, so a read with nothing new costs microseconds.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from doorward.adapters.stores.sqlite.database import Database
+from doorward.adapters.stores.sqlite.reader import Row
+from doorward.adapters.stores.sqlite.rows import texts, texts_of
+from doorward.ports import StoreError
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
+
+_APPEND: Final = """
+INSERT INTO revocations (kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_READ: Final = """
+SELECT sequence, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles
+FROM revocations WHERE sequence > ? ORDER BY sequence LIMIT ?
+"""
+# What somebody forgot meanwhile needs no acknowledgement: it would stay for ever.
+_ACKNOWLEDGE: Final = """
+INSERT OR REPLACE INTO acknowledgements (sequence, node, worker, closed, asked, at, took, identities)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM revocations WHERE sequence = ?1)
+"""
+_ACKNOWLEDGEMENTS: Final = """
+SELECT sequence, node, worker, closed, asked, at, took, identities
+FROM acknowledgements WHERE sequence = ? ORDER BY node, worker
+"""
+_FORGET: Final = """
+DELETE FROM revocations WHERE sequence IN (
+    SELECT sequence FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?
+) RETURNING sequence
+"""
+_FORGET_ACKNOWLEDGEMENTS: Final = "DELETE FROM acknowledgements WHERE sequence = ?"
+
+_AT_ONCE: Final = 64  # rows that are read on the event loop: under a millisecond
+_FORGET_MOST: Final = 1_000  # in one transaction
+# Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
+_KEPT: Final = 3600.0
+
+
+class SqliteRevocations:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, revocation: Revocation) -> int:
+        target = revocation.target
+        row = (
+            target.kind,
+            target.value,
+            target.issuer,
+            target.tenant,
+            revocation.instant,
+            revocation.effect,
+            revocation.cause,
+            revocation.expires_at,
+            revocation.by,
+            texts(revocation.roles),
+        )
+        return await self._database.write(partial(_append, row=row), durable=True)
+
+    async def read(self, *, after: int) -> Sequence[Revocation]:
+        rows = await self._database.poll(_READ, (after, _AT_ONCE))
+        if not rows:
+            return ()
+        if len(rows) < _AT_ONCE:
+            return [_revocation(row) for row in rows]
+        return await self._database.read(partial(_read, after=after))
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        row = (
+            acknowledgement.sequence,
+            acknowledgement.node,
+            acknowledgement.worker,
+            acknowledgement.closed,
+            acknowledgement.asked,
+            acknowledgement.at,
+            acknowledgement.took,
+            texts(acknowledgement.identities),
+        )
+        await self._database.write(lambda connection: connection.execute(_ACKNOWLEDGE, row).rowcount)
+
+    async def acknowledgements(self, sequence: int) -> Sequence[Acknowledgement]:
+        rows = await self._database.rows(_ACKNOWLEDGEMENTS, (sequence,))
+        return [
+            Acknowledgement(
+                sequence=sequence,
+                node=node,
+                worker=worker,
+                closed=closed,
+                asked=asked,
+                at=at,
+                took=took,
+                identities=texts_of(identities),
+            )
+            for sequence, node, worker, closed, asked, at, took, identities in rows
+        ]
+
+    async def forget(self, *, now: float) -> int:
+        forgotten = 0
+        while True:
+            some = await self._database.write(partial(_forget, before=now, most=_FORGET_MOST))
+            forgotten += some
+            if some < _FORGET_MOST:
+                return forgotten
+
+
+def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
+    """Drop what has been over for an hour. How many."""
+    return _forget(connection, before=now - _KEPT, most=most)
+
+
+def _append(connection: sqlite3.Connection, *, row: Sequence[object]) -> int:
+    sequence = connection.execute(_APPEND, row).lastrowid
+    if sequence is None:
+        raise StoreError("the log gave no sequence")
+    return sequence
+
+
+def _read(connection: sqlite3.Connection, *, after: int) -> Sequence[Revocation]:
+    return [_revocation(row) for row in connection.execute(_READ, (after, -1)).fetchall()]
+
+
+def _forget(connection: sqlite3.Connection, *, before: float, most: int) -> int:
+    forgotten = connection.execute(_FORGET, (before, most)).fetchall()
+    connection.executemany(_FORGET_ACKNOWLEDGEMENTS, forgotten)
+    return len(forgotten)
+
+
+def _revocation(row: Row) -> Revocation:
+    sequence, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
+    try:
+        return Revocation(
+            target=Target(kind=TargetKind(kind), value=value, issuer=issuer, tenant=tenant),
+            instant=instant,
+            effect=Effect(effect),
+            cause=cause,
+            expires_at=expires_at,
+            by=made_by,
+            roles=texts_of(roles),
+            sequence=sequence,
+        )
+    except ValueError as error:
+        raise StoreError(f"revocation {sequence} can't be read") from error

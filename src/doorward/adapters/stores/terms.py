@@ -1,0 +1,16 @@
+"""What every store keeps, and for how long: numbers that must be the same whichever one is configured."""
+
+from typing import Final
+
+# An expired ticket is told from an unknown one for this long (the audit's difference, never the peer's).
+EXPIRED_TICKET_KEPT: Final = 60.0
+
+# More keys than this are not counted at once: a new one waits until the TAT of another has passed (RAT-04).
+RATE_KEYS: Final = 65_536
+
+# A worker that has not been heard of for this long is not there.
+ALIVE_WITHIN: Final = 10.0
+
+# Slots of a process that has not been heard of for this long come free with the next beat of another. Beats come every
+# few seconds, so that a place that kill -9 left behind is free again within 10 s.
+SLOT_LEASE: Final = 7.0
