@@ -1,1 +1,47 @@
-"""Floor 6: one file per command group. Commands act through the store, not through a process."""
+"""Floor 6: one file per command group. Commands act through the store, not through a process.
+
+A module here imports typer and cli.common and, inside its functions, what it needs: `doorward --help` stays quick.
+"""
+
+from typing import Annotated
+
+import typer
+
+from doorward import __version__
+from doorward.cli import check, configuration, init
+from doorward.cli.common import Exit
+
+app = typer.Typer(
+    name="doorward",
+    no_args_is_help=True,
+    add_completion=False,
+    # a traceback with local variables could show a credential
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A WebSocket authentication gateway that stays on duty on the live connection.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"doorward {__version__}")
+        raise typer.Exit(Exit.DONE)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+# One line for each command, in the order of PRODUCT section 3.
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.add_typer(configuration.app, name="config")
+
+
+def main() -> None:
+    """The `doorward` program."""
+    app()

@@ -1,0 +1,98 @@
+"""`doorward init`: a file that starts, with every line explained, and a key. A key is never overwritten."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from doorward.cli.common import DEFAULT_FILE, Exit, check_command, fail, say_next
+
+TEMPLATE: Final = """\
+# doorward.toml: one route in front of one backend. `doorward check` shows every problem at once.
+# Every key with its default: `doorward config env`. Relative file names start at this file's folder.
+
+[server]
+listen = "127.0.0.1:8800"      # for everybody: "0.0.0.0:443", with tls, or behind a proxy in trusted_proxies
+# public_url = "https://rt.example.com"      # the address that clients use; required unless listen is loopback
+# tls = {{ certificate_file = "cert.pem", key_file = "key.pem" }}
+
+[origins]
+allow = []                     # pages that may connect: ["https://app.example.com"]. None: browsers are refused
+without_origin = "allow"       # programs send no Origin; they show a token or a ticket
+
+[store]
+url = "sqlite:///doorward.db"
+
+[tokens]
+key_file = "{key_file}"      # the master secret: keep it, and keep it to yourself
+
+# Whose tokens are accepted, besides those of `doorward token issue`:
+# [[issuers]]
+# issuer = "https://login.example.com/"
+# audience = "chat"
+# algorithms = ["ES256"]
+# jwks_url = "https://login.example.com/jwks.json"
+
+[[routes]]
+path = "/{{rest*}}"              # everything; narrower routes go above it: "/chat/{{room}}"
+backend = "{backend}"
+credentials = ["token", "ticket"]
+# permission = "chat:join"     # what the token must carry, or a role in [roles] must grant
+"""
+
+
+def init(
+    backend: Annotated[
+        str, typer.Option("--backend", metavar="URL", help="The WebSocket server behind it: ws://HOST:PORT or wss://.")
+    ],
+    config: Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The file to write.")] = Path(
+        DEFAULT_FILE
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file; the key is never overwritten.")] = False,
+) -> None:
+    """Write a commented doorward.toml and doorward.key.
+
+    The file has one route, for everything; the key (mode 0600) is new, or the one that is there.
+
+    Example: doorward init --backend ws://127.0.0.1:9000
+    """
+    from doorward.adapters.crypto.master import KeyFileError, create_key_file
+    from doorward.config.grammar import GrammarError
+    from doorward.config.patterns import backend as parsed
+
+    try:
+        target = parsed(backend)
+    except GrammarError as wrong:
+        fail(f"--backend {wrong}", hint=wrong.hint, code=Exit.USAGE)
+    if "{" in target.path:
+        fail("--backend names a parameter, and the route has none but {rest}", code=Exit.USAGE)
+    key_file = config.parent / "doorward.key"
+    if config.exists() and not force:
+        fail(f"{config} is there already", hint="--force overwrites it, or name another with -c", code=Exit.USAGE)
+    kept = key_file.exists()
+    try:
+        if not kept:
+            create_key_file(key_file, entropy=_SystemEntropy())
+        _write(config, TEMPLATE.format(backend=backend, key_file=key_file.name))
+    except KeyFileError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{config} can't be written: {error.strerror}", hint="does its folder exist?")
+    say_next(f"wrote {config}" + (f", kept {key_file}" if kept else f" and {key_file} (the master secret: keep it)"))
+    named = config if config != Path(DEFAULT_FILE) else None
+    say_next(f"Next: {check_command(named)}, then {check_command(named, command='run')}.")
+
+
+class _SystemEntropy:
+    def bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+def _write(path: Path, text: str) -> None:
+    """The file may come to hold secrets: only its owner and group may read it. All of it, or the old one."""
+    beside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o640)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)

@@ -1,0 +1,166 @@
+"""`check --production`: what should be so before strangers may connect. Errors are what nobody should go live with.
+
+SECURITY TRN-01, ADM-01, ADM-08, LOG-06, OPS-15; ASVS 12.2.1, 13.3.
+"""
+
+import stat
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from doorward.config.config import Config
+from doorward.config.load import in_order
+from doorward.config.problem import Fault, Key, Problem, warning
+from doorward.config.tls import validity_faults
+
+PUBLIC_URL: Final = ("server", "public_url")
+
+
+def audit(config: Config, *, now: float, user: int) -> list[Problem]:
+    """The findings beyond `load`'s own warnings. `now` in epoch seconds, `user` the numeric id that it would run as."""
+    found = [fault for check in _CHECKS for fault in check(config)]
+    if config.tls is not None:
+        found += validity_faults(config.tls.certificate_file, ("server", "tls", "certificate_file"), now=now)
+    if user == 0:
+        found.append(warning((), "would run as root", "an own user, and a port above 1023 or CAP_NET_BIND_SERVICE"))
+    return in_order(config.locations.problem(fault) for fault in found)
+
+
+def _transport(config: Config) -> Iterator[Fault]:
+    server = config.settings.server
+    if config.tls is None and not server.trusted_proxies:
+        hint = "give [server] tls, or name the proxies that end TLS in trusted_proxies"
+        yield Fault(("server", "tls"), "is not given, and no proxy is trusted: nobody but loopback can connect", hint)
+    if config.tls is not None and config.tls.minimum_version == "1.2":
+        yield warning(("server", "tls", "minimum_version"), "allows TLS 1.2", "1.3, unless old clients must connect")
+    if config.tls is None and server.trusted_proxies:
+        hint = "we send it under our own TLS only: add Strict-Transport-Security there"
+        yield warning(("server", "trusted_proxies"), "leaves HSTS to the proxy", hint)
+
+
+def _public_url(config: Config) -> Iterator[Fault]:
+    if config.settings.server.public_url is None:
+        hint = 'the address that clients use: public_url = "https://rt.example.com"'
+        yield Fault(PUBLIC_URL, "is left out, so it is the listen address", hint)
+    elif not config.public_url.startswith("https://"):
+        yield Fault(PUBLIC_URL, "is not https", "tokens and tickets would travel in the clear")
+    host = urlsplit(config.public_url).hostname or ""
+    if host.endswith(("example.com", "example.org", "example.net", ".example", ".invalid", ".test")):
+        yield Fault(PUBLIC_URL, "is an example", "write the address that clients use")
+
+
+def _hosts(config: Config) -> Iterator[Fault]:
+    loopback = {"localhost", "127.0.0.1", "[::1]"}
+    if config.hosts and set(config.hosts) <= loopback and config.settings.server.hosts is not None:
+        yield Fault(("server", "hosts"), "lists loopback names only", "add public_url's host, or leave hosts out")
+
+
+def _origins(config: Config) -> Iterator[Fault]:
+    for index, origin in enumerate(config.settings.origins.allow):
+        key: Key = ("origins", "allow", index)
+        if origin.startswith("http://"):
+            hint = "a page that came in the clear can be anybody's, and so is what it sends"
+            yield Fault(key, "is a page without TLS", hint)
+        host = urlsplit(origin).hostname or ""
+        if host == "localhost" or _is_loopback(host):
+            yield warning(key, "is a page on the visitor's own machine", "for development: take it out")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _admin(config: Config) -> Iterator[Fault]:
+    listen = config.admin_listen
+    key: Key = ("admin", "listen")
+    if listen.is_every_address:
+        hint = "metrics show who is busy with what: 127.0.0.1, or an address of the operators' network"
+        yield Fault(key, "is on every address of this machine", hint)
+    elif not listen.is_loopback and ip_address(listen.host).is_global:
+        yield Fault(key, "is a public address", "metrics are the operator's: 127.0.0.1, or a private network")
+    elif not listen.is_loopback:
+        yield warning(key, "is on a network", "is everybody in it an operator?")
+
+
+def _store(config: Config) -> Iterator[Fault]:
+    if config.store_path is None:
+        yield Fault(("store", "url"), "is memory: a restart forgets every revocation", "sqlite:///doorward.db")
+    else:
+        yield from _mode(config.store_path, ("store", "url"), "holds identities and wrapped keys")
+
+
+def _files(config: Config) -> Iterator[Fault]:
+    if config.key_file.is_file() and config.key_file.stat().st_mode & stat.S_IRGRP:
+        yield warning(
+            ("tokens", "key_file"), "can be read by its group", "chmod 600 it, where the group is no secret's"
+        )
+    if config.audit_file is None:
+        yield Fault(("audit", "file"), "is off: nobody can say afterwards who was let in", 'file = "audit.jsonl"')
+    else:
+        yield from _mode(config.audit_file, ("audit", "file"), "holds addresses and names")
+    if not config.hash_chain:
+        yield warning(("audit", "hash_chain"), "is off", "a changed or missing record would not show")
+    if config.file is not None and _is_open(config.file) and _holds_secret(config):
+        yield Fault((), "holds a secret and can be read by every user", "chmod 640 the file, or use secret_file")
+
+
+def _holds_secret(config: Config) -> bool:
+    settings = config.settings
+    return any(issuer.secret is not None for issuer in settings.issuers) or any(
+        route.assertion_secret is not None for route in settings.routes
+    )
+
+
+def _mode(path: Path, key: Key, why: str) -> Iterator[Fault]:
+    if path.is_file() and _is_open(path):
+        yield warning(key, "can be read by every user of this machine", f"it {why}: chmod 640 it")
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
+
+
+def _routes(config: Config) -> Iterator[Fault]:
+    for index, route in enumerate(config.settings.routes):
+        key: Key = ("routes", index)
+        if route.assertion_algorithm == "none":
+            hint = "the backend can't tell our requests from anybody's who reaches it"
+            yield warning((*key, "assertion_algorithm"), "sends the backend no assertion", hint)
+        if not route.backend.tls and route.backend.host != "localhost" and not _is_loopback(route.backend.host):
+            hint = "identities and messages travel in the clear between here and there: wss://, or one machine"
+            yield warning((*key, "backend"), "is reached without TLS", hint)
+        if route.permission is None:
+            hint = "every token that one of the issuers signed for this audience enters"
+            yield warning((*key, "path"), "asks for no permission", hint)
+
+
+def _issuers(config: Config) -> Iterator[Fault]:
+    for index, issuer in enumerate(config.settings.issuers):
+        if issuer.secret is not None:
+            yield warning(("issuers", index, "secret"), "stands in the configuration", "use secret_file")
+        if issuer.jwks_url is not None and issuer.jwks_url.startswith("http://"):
+            yield Fault(("issuers", index, "jwks_url"), "is not https", "keys over plain http could be anybody's")
+
+
+def _process(config: Config) -> Iterator[Fault]:
+    if config.workers == 1:
+        yield warning(("server", "workers"), "is 1: one process uses one core", "as many as there are cores to spare")
+
+
+_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
+    _transport,
+    _public_url,
+    _hosts,
+    _origins,
+    _admin,
+    _store,
+    _files,
+    _routes,
+    _issuers,
+    _process,
+)
