@@ -1,6 +1,6 @@
 """Floor 6: one file per command group. Commands act through the store, not through a process.
 
-A module here imports typer and cli.common and, inside its functions, what it needs: `doorward --help` stays quick.
+A module here imports typer and cli.command and, inside its functions, what it needs: `doorward --help` stays quick.
 """
 
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 
 from doorward import __version__
 from doorward.cli import check, configuration, init
-from doorward.cli.common import Exit
+from doorward.cli.command import Exit
 
 app = typer.Typer(
     name="doorward",

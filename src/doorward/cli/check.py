@@ -1,12 +1,11 @@
 """`doorward check`: every problem at once, each with its place and a hint; nothing is started or changed."""
 
 import os
-import time
 from typing import Annotated
 
 import typer
 
-from doorward.cli.common import (
+from doorward.cli.command import (
     AsJson,
     ConfigFile,
     Exit,
@@ -33,6 +32,7 @@ def check(
 
     Example: doorward check -c doorward.toml --production
     """
+    from doorward.adapters.system import SystemClock
     from doorward.config.load import load
     from doorward.config.problem import Severity
     from doorward.config.production import audit
@@ -42,7 +42,7 @@ def check(
     if isinstance(found, list):
         problems = found
     else:
-        problems = [*found.warnings, *(audit(found, now=time.time(), user=os.getuid()) if production else ())]
+        problems = [*found.warnings, *(audit(found, now=SystemClock().now(), user=os.getuid()) if production else ())]
     is_fit = not any(problem.severity is Severity.ERROR for problem in problems)
     if as_json:
         print_json({"file": str(path) if path else None, "ok": is_fit, "problems": problems_as_json(problems)})

@@ -2,7 +2,7 @@
 
 import typer
 
-from doorward.cli.common import AsJson, ConfigFile, loaded, print_json
+from doorward.cli.command import AsJson, ConfigFile, loaded, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The configuration in effect; its schema.")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from doorward.cli.common import DEFAULT_FILE, Exit, check_command, fail, say_next
+from doorward.cli.command import DEFAULT_FILE, Exit, check_command, fail, say_next
 
 TEMPLATE: Final = """\
 # doorward.toml: one route in front of one backend. `doorward check` shows every problem at once.
@@ -58,6 +58,7 @@ def init(
     Example: doorward init --backend ws://127.0.0.1:9000
     """
     from doorward.adapters.crypto.master import KeyFileError, create_key_file
+    from doorward.adapters.system import SystemEntropy
     from doorward.config.grammar import GrammarError
     from doorward.config.patterns import backend as parsed
 
@@ -73,7 +74,7 @@ def init(
     kept = key_file.exists()
     try:
         if not kept:
-            create_key_file(key_file, entropy=_SystemEntropy())
+            create_key_file(key_file, entropy=SystemEntropy())
         _write(config, TEMPLATE.format(backend=backend, key_file=key_file.name))
     except KeyFileError as error:
         fail(str(error))
@@ -82,11 +83,6 @@ def init(
     say_next(f"wrote {config}" + (f", kept {key_file}" if kept else f" and {key_file} (the master secret: keep it)"))
     named = config if config != Path(DEFAULT_FILE) else None
     say_next(f"Next: {check_command(named)}, then {check_command(named, command='run')}.")
-
-
-class _SystemEntropy:
-    def bytes(self, count: int) -> bytes:
-        return os.urandom(count)
 
 
 def _write(path: Path, text: str) -> None:
