@@ -5,7 +5,7 @@ Of the forwarding headers exactly one is read, and of it the right-most address 
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from doorward.values.decision import Deny, Reason, Step
@@ -13,7 +13,38 @@ from doorward.values.handshake import Handshake
 from doorward.values.peer import Address, Peer, Wire
 from doorward.values.rules import ForwardedHeader, Network, Rules
 
-FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip")
+FORWARDING: Final = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "via",
+)
+# RFC 1918, 6598, 3927, 4193, 4291. Not ipaddress's is_private: that list changes with Python's releases.
+_NEIGHBOURS: Final = tuple(
+    map(
+        ip_network,
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
+_SAFE: Final = frozenset({"https", "wss"})
 _PORT: Final = re.compile(r":[0-9]{1,5}")
 # RFC 7239 section 4: token or quoted string, without the escapes that no address needs
 _PAIR: Final = re.compile(r'([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)=(?:"([^"\\]*)"|([!#$%&\'*+\-.^_`|~0-9A-Za-z]+))')
@@ -25,25 +56,35 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
     A malformed chain from a trusted proxy falls back to the proxy's own address (OPS-05): never to the client's word.
     """
     direct = _plain(wire.address)
-    trusted = direct is not None and is_in(direct, rules.trusted_proxies)
-    forwards = any(handshake.all(name) for name in FORWARDING)
-    if rules.forwarded_header is ForwardedHeader.PROXY_PROTOCOL and trusted:
-        return _secured(wire, direct, address=_plain(wire.proxied) or direct, https=bool(wire.proxied_tls))
-    if trusted:
-        address, https = _forwarded(handshake, rules)
-        return _secured(wire, direct, address=address or direct, https=https)
-    if forwards and (direct is None or direct.is_private or direct.is_loopback):
+    if direct is not None and is_in(direct, rules.trusted_proxies):
+        return _behind_proxy(wire, direct, handshake, rules)
+    if _forwards(handshake) and (direct is None or is_in(direct, _NEIGHBOURS)):
         return Deny(Reason.FORWARDER_UNTRUSTED, Step.TRANSPORT, note="add this peer to server.trusted_proxies")
     if wire.tls or direct is None or direct.is_loopback:
         return Peer(address=direct, direct=direct, secure=True)
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="no TLS, and not from loopback")
 
 
-def _secured(wire: Wire, direct: Address | None, *, address: Address | None, https: bool) -> Peer | Deny:
-    """Behind a trusted proxy the client's own leg must be TLS: ours, or as the proxy says."""
-    if wire.tls or https or (address is not None and address.is_loopback):
-        return Peer(address=address, direct=direct, secure=True, forwarded=address != direct)
+def _behind_proxy(wire: Wire, direct: Address, handshake: Handshake, rules: Rules) -> Peer | Deny:
+    """The client's own leg must be TLS: as the proxy says, or, where it says nothing, as ours is.
+
+    With PROXY protocol a TLS of ours is the client's own, passed through; with headers it is the proxy's.
+    """
+    address: Address | None
+    if rules.forwarded_header is ForwardedHeader.PROXY_PROTOCOL:
+        address, secure = _plain(wire.proxied), wire.tls or bool(wire.proxied_tls)
+        forwards = address is not None
+    else:
+        address, said = _forwarded(handshake, rules)
+        secure, forwards = wire.tls if said is None else said, _forwards(handshake)
+    if secure or (direct.is_loopback and not forwards):
+        shown = address or direct
+        return Peer(address=shown, direct=direct, secure=True, forwarded=shown != direct)
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="the trusted proxy does not say https")
+
+
+def _forwards(handshake: Handshake) -> bool:
+    return any(handshake.all(name) for name in FORWARDING)
 
 
 def is_in(address: Address, networks: tuple[Network, ...]) -> bool:
@@ -56,29 +97,30 @@ def _plain(address: Address | None) -> Address | None:
     return mapped if mapped is not None else address
 
 
-def _forwarded(handshake: Handshake, rules: Rules) -> tuple[Address | None, bool]:
+def _forwarded(handshake: Handshake, rules: Rules) -> tuple[Address | None, bool | None]:
+    """The client's address, and whether its leg and all after it were https (None: nobody says)."""
     if rules.forwarded_header is ForwardedHeader.FORWARDED:
         hops = _forwarded_hops(handshake.all("forwarded"))
-        protos = [proto for _, proto in hops]
-        names = [name for name, _ in hops]
+        place, address = _rightmost_untrusted([name for name, _ in hops], rules.trusted_proxies)
+        protos = [proto for _, proto in hops[place:]]
+        if protos and not protos[0] and set(map(str.lower, protos)) <= _SAFE | {""}:
+            return address, None
+        protos = [proto for proto in protos if proto]
     else:
         names = [part.strip(" \t") for line in handshake.all("x-forwarded-for") for part in line.split(",")]
-        lines = handshake.all("x-forwarded-proto")
-        protos = [part.strip(" \t") for line in lines for part in line.split(",")]
-    address = _rightmost_untrusted(names, rules.trusted_proxies)
-    https = bool(protos) and protos[-1].lower() in {"https", "wss"}
-    return address, https
+        _, address = _rightmost_untrusted(names, rules.trusted_proxies)
+        protos = [part.strip(" \t") for line in handshake.all("x-forwarded-proto") for part in line.split(",")]
+    return address, {proto.lower() for proto in protos} <= _SAFE if protos else None
 
 
-def _rightmost_untrusted(names: list[str], trusted: tuple[Network, ...]) -> Address | None:
+def _rightmost_untrusted(names: list[str], trusted: tuple[Network, ...]) -> tuple[int, Address | None]:
+    """Its place and itself; None from the first that is no address, the left-most where all are trusted."""
     address: Address | None = None
-    for name in reversed(names):
-        address = _address(name)
-        if address is None:
-            return None
-        if not is_in(address, trusted):
-            return address
-    return address
+    for place in range(len(names) - 1, -1, -1):
+        address = _address(names[place])
+        if address is None or not is_in(address, trusted):
+            return place, address
+    return 0, address
 
 
 def _address(name: str) -> Address | None:
