@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from doorward import __version__
-from doorward.cli import check, configuration, init
+from doorward.cli import audit, ban, check, configuration, connections, explain, init, keys, revoke, ticket, token
 from doorward.cli.command import Exit
 
 app = typer.Typer(
@@ -40,6 +40,14 @@ def _options(
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.add_typer(configuration.app, name="config")
+app.command("explain")(explain.explain)
+app.add_typer(token.app, name="token")
+app.add_typer(ticket.app, name="ticket")
+app.add_typer(keys.app, name="keys")
+app.add_typer(connections.app, name="connections")
+app.command("revoke")(revoke.revoke)
+app.add_typer(ban.app, name="ban")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Drives the same admission dry: no ticket, rate or slot is spent, no backend opened, and what stays unknown is said."""
+"""Drives the same admission dry: it spends no ticket, rate or slot, and says what it could not know."""
 
 from dataclasses import dataclass
 from enum import StrEnum, unique

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from doorward.core.auditing import clean, to_json
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
 from doorward.ports import Clock, Entropy, Store, TokenSigner
+from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
 from doorward.values.principal import Identity, Principal
@@ -156,3 +158,16 @@ async def issue_ticket(
     )
     await store.tickets.put(ticket, most=10)
     return Secret(code), connection
+
+
+async def record(store: Store, clock: Clock, *, kind: EventKind, by: str, subject: str = "", detail: str) -> None:
+    """An administrative act, in the store's audit. Raises StoreError: what can't be recorded was still done."""
+    event = AuditEvent(
+        kind=kind,
+        outcome=Outcome.DONE,
+        at=clock.now(),
+        node="command",
+        subject=clean(subject),
+        detail=clean(f"{detail}; by {by}"),
+    )
+    await store.audit.append([(event, to_json(event))])

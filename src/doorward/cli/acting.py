@@ -1,0 +1,72 @@
+"""Commands that act through the store: open it, do one thing, and say plainly when it does not answer."""
+
+import asyncio
+import os
+import pwd
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import typer
+
+from doorward.cli.command import Exit, fail, loaded
+
+if TYPE_CHECKING:
+    from doorward.config.making import Opened
+
+T = TypeVar("T")
+
+_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]") -> T:
+    """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be."""
+    from doorward.adapters.crypto.key_sets import KeysError
+    from doorward.adapters.crypto.master import KeyFileError
+    from doorward.config.making import opened
+    from doorward.ports import StoreError
+
+    config = loaded(path)
+    if config.store_path is None:
+        fail("the store is memory:, which no other process can reach", hint="set store.url", code=Exit.USAGE)
+
+    async def run() -> T:
+        async with opened(config, report=lambda line: typer.echo(line, err=True)) as tools:
+            return await work(tools)
+
+    try:
+        return asyncio.run(run())
+    except StoreError as error:
+        fail(f"the store does not answer: {error}", hint="is the disk full, or another process holding it?")
+    except (KeyFileError, KeysError) as error:
+        fail(str(error), hint="doorward check names the file", code=Exit.USAGE)
+
+
+def operator() -> str:
+    """Who acts, for the audit: the system's account."""
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def seconds(text: str) -> float:
+    """A duration as the configuration writes it."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write 30s, 10m, 12h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def instant(at: float | None) -> str:
+    """An instant for a person, in UTC."""
+    if at is None:
+        return "never"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(rows: Sequence[tuple[str, ...]], *heads: str) -> None:
+    """Columns, on stdout."""
+    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    for row in [heads, *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

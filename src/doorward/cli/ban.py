@@ -1,0 +1,138 @@
+"""`doorward ban`: addresses and subjects that may not enter, until an instant."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doorward.cli.acting import act, instant, operator, seconds, table
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from doorward.config.making import Opened
+    from doorward.values.ban import Ban
+
+app = typer.Typer(help="Bans on addresses and subjects.", no_args_is_help=True)
+
+
+@app.command("add")
+def add(
+    config: ConfigFile = None,
+    address: Annotated[str | None, typer.Option(help="An address or network, 203.0.113.0/24.")] = None,
+    subject: Annotated[str | None, typer.Option(help="A subject, of any issuer and tenant unless narrowed.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Only this issuer's subject.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only in this tenant.")] = None,
+    duration: Annotated[str, typer.Option("--for", help="10m, 12h, 7d, or forever.")] = "24h",
+    cause: Annotated[str, typer.Option(help="Why, for the audit.")] = "operator",
+) -> None:
+    """Ban. It counts at once for new handshakes; to end live connections as well: doorward revoke.
+
+    Example: doorward ban add --address 203.0.113.9 --for 1h
+    """
+    from doorward.service.operate import record
+    from doorward.values.audit import EventKind
+    from doorward.values.ban import Ban
+
+    if (address is None) == (subject is None):
+        fail("name one of --address and --subject", code=Exit.USAGE)
+    try:
+        network = None if address is None else ip_network(address, strict=False)
+    except ValueError:
+        fail(f"{address!r} is no address or network", code=Exit.USAGE)
+    if network is not None and (issuer or tenant):
+        fail("--issuer and --tenant go with --subject", code=Exit.USAGE)
+    life = None if duration == "forever" else seconds(duration)
+    ban = Ban(
+        network=network,
+        subject=subject,
+        issuer=issuer,
+        tenant=tenant,
+        cause=cause,
+        made_at=0.0,
+        expires_at=None,
+        by=operator(),
+    )
+
+    async def work(tools: "Opened") -> int:
+        now = tools.clock.now()
+        id = await tools.store.bans.add(replace(ban, made_at=now, expires_at=None if life is None else now + life))
+        whom = str(network) if network is not None else "subject"
+        await record(
+            tools.store,
+            tools.clock,
+            kind=EventKind.BAN,
+            by=ban.by,
+            subject=subject or "",
+            detail=f"ban {id} on {whom}: {cause}",
+        )
+        return id
+
+    typer.echo(f"ban {act(config, work)} added")
+
+
+@app.command("list")
+def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List those that have not expired.
+
+    Example: doorward ban list
+    """
+
+    async def work(tools: "Opened") -> "Sequence[Ban]":
+        return await tools.store.bans.all(now=tools.clock.now())
+
+    found = act(config, work)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": ban.id,
+                    "address": str(ban.network) if ban.network is not None else None,
+                    "subject": ban.subject,
+                    "issuer": ban.issuer,
+                    "tenant": ban.tenant,
+                    "cause": ban.cause,
+                    "by": ban.by,
+                    "made_at": ban.made_at,
+                    "expires_at": ban.expires_at,
+                }
+                for ban in found
+            ]
+        )
+        return
+    rows = [
+        (str(ban.id), _whom(ban), ban.issuer or "any", ban.cause, instant(ban.expires_at))
+        for ban in found
+    ]
+    table(rows, "id", "whom", "issuer", "cause", "until (UTC)")
+
+
+def _whom(ban: "Ban") -> str:
+    if ban.network is None:
+        return ban.subject or ""
+    alone = ban.network.prefixlen == ban.network.max_prefixlen
+    return str(ban.network.network_address if alone else ban.network)
+
+
+@app.command("remove")
+def remove(id: Annotated[int, typer.Argument(metavar="ID")], config: ConfigFile = None) -> None:
+    """Lift a ban.
+
+    Example: doorward ban remove 3
+    """
+
+    from doorward.service.operate import record
+    from doorward.values.audit import EventKind
+
+    async def work(tools: "Opened") -> bool:
+        removed = await tools.store.bans.remove(id)
+        if removed:
+            detail = f"ban {id} removed"
+            await record(tools.store, tools.clock, kind=EventKind.BAN, by=operator(), detail=detail)
+        return removed
+
+    if not act(config, work):
+        fail(f"there is no ban {id}", hint="doorward ban list")
+    typer.echo(f"ban {id} removed")

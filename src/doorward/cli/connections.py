@@ -1,0 +1,77 @@
+"""`doorward connections`: who is connected, on all nodes, and ending one."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doorward.cli.acting import act, instant, operator, table
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from doorward.config.making import Opened
+    from doorward.ports import PresentConnection
+    from doorward.service.operate import Revoked
+
+app = typer.Typer(help="Live connections on all nodes.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(
+    config: ConfigFile = None,
+    subject: Annotated[str | None, typer.Option(help="Only this subject's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List them. The list is up to a second old.
+
+    Example: doorward connections list --subject alice
+    """
+
+    async def work(tools: "Opened") -> "Sequence[PresentConnection]":
+        return await tools.store.presence.connections(now=tools.clock.now())
+
+    found = [row for row in act(config, work) if subject is None or row.subject == subject]
+    if as_json:
+        print_json([asdict(row) for row in found])
+        return
+    rows = [
+        (row.connection, row.subject, row.issuer, row.tenant, row.route, row.address, row.node, instant(row.opened_at))
+        for row in found
+    ]
+    table(rows, "connection", "subject", "issuer", "tenant", "route", "address", "node", "since (UTC)")
+
+
+@app.command("close")
+def close(
+    connection: Annotated[str, typer.Argument(metavar="ID")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End one connection with 4403 `closed_by_operator`. Its credential stays good: see `doorward revoke`.
+
+    Example: doorward connections close pW0Zb1CmQ4SmnW0kWkZr2A
+    """
+    from doorward.service import operate
+    from doorward.values.revocation import Effect, Target, TargetKind
+
+    async def work(tools: "Opened") -> "Revoked":
+        return await operate.revoke(
+            tools.store,
+            tools.clock,
+            target=Target(kind=TargetKind.CONNECTION, value=connection),
+            effect=Effect.CLOSE,
+            cause="operator",
+            by=operator(),
+            counts_for=3600.0,
+        )
+
+    result = act(config, work)
+    if as_json:
+        print_json(asdict(result))
+    elif result.closed or result.silent:
+        typer.echo(operate.summary(result))
+    else:
+        fail(f"no connection {connection}", hint="doorward connections list")
+    raise typer.Exit(Exit.DONE if result.closed and not result.silent else Exit.FAILED)

@@ -1,0 +1,83 @@
+"""`doorward revoke`: withdraw authority, and say how many connections closed, on how many nodes, how soon."""
+
+from typing import Annotated
+
+import typer
+
+from doorward.cli.acting import act, operator
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+
+
+def revoke(
+    config: ConfigFile = None,
+    subject: Annotated[str | None, typer.Option(help="Everything of this subject issued until now.")] = None,
+    session: Annotated[str | None, typer.Option(help="This session, whenever issued.")] = None,
+    token: Annotated[str | None, typer.Option(help="The token with this jti.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Narrows the target; alone: all that this issuer issued.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Narrows the target; alone: all of this tenant.")] = None,
+    effect: Annotated[str, typer.Option(help="close, renew, or roles (with --role).")] = "close",
+    role: Annotated[list[str] | None, typer.Option(help="With --effect roles: the roles from now on.")] = None,
+    cause: Annotated[str, typer.Option(help="Why, for the audit.")] = "operator",
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw authority: live connections end on every node, and the way back is blocked.
+
+    Without --issuer or --tenant a subject is revoked everywhere, and each identity hit is named.
+    Exit 1 when a node did not answer.
+
+    Example: doorward revoke --subject bob --issuer https://login.example.com/
+    """
+    from dataclasses import asdict
+
+    from doorward.config.making import Opened, revocation_life
+    from doorward.service import operate
+    from doorward.values.revocation import Effect, Target, TargetKind
+
+    named = [
+        (kind, value)
+        for kind, value in (
+            (TargetKind.IDENTITY, subject),
+            (TargetKind.SESSION, session),
+            (TargetKind.TOKEN, token),
+        )
+        if value is not None
+    ]
+    if len(named) > 1:
+        fail("name one of --subject, --session and --token", code=Exit.USAGE)
+    if effect not in set(Effect):
+        fail(f"--effect is one of {', '.join(Effect)}", code=Exit.USAGE)
+    if (effect == Effect.ROLES) != bool(role):
+        fail("--role goes with --effect roles, and that with at least one --role", code=Exit.USAGE)
+    if named:
+        kind, value = named[0]
+        target = Target(kind=kind, value=value, issuer=issuer, tenant=tenant)
+    elif tenant is not None:
+        target = Target(kind=TargetKind.TENANT, value=tenant, issuer=issuer)
+    elif issuer is not None:
+        target = Target(kind=TargetKind.ISSUER, value=issuer)
+    else:
+        fail("name whom: --subject, --session, --token, --tenant or --issuer", code=Exit.USAGE)
+    if not target.value:
+        fail("the target is empty", code=Exit.USAGE)
+
+    async def work(tools: Opened) -> operate.Revoked:
+        return await operate.revoke(
+            tools.store,
+            tools.clock,
+            target=target,
+            effect=Effect(effect),
+            cause=cause,
+            by=operator(),
+            counts_for=revocation_life(tools.rules),
+            roles=tuple(role or ()),
+        )
+
+    result = act(config, work)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        typer.echo(operate.summary(result))
+        for identity in result.identities:
+            hit_issuer, hit_subject, hit_tenant = identity.split("|", 2)
+            typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
+    raise typer.Exit(Exit.FAILED if result.silent else Exit.DONE)

@@ -1,0 +1,129 @@
+"""`doorward token`: issue one of our own, or look into any that this door would judge."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from doorward.cli.acting import act, instant, operator, seconds
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+
+if TYPE_CHECKING:
+    from doorward.config.making import Opened
+    from doorward.values.principal import Principal
+
+app = typer.Typer(help="Tokens.", no_args_is_help=True)
+
+Roles = Annotated[list[str] | None, typer.Option("--role", help="Repeat for several.")]
+Permissions = Annotated[list[str] | None, typer.Option("--permission", help="Repeat for several.")]
+Tenant = Annotated[str, typer.Option(help="The tenant, if any.")]
+
+
+@app.command("issue")
+def issue(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT")],
+    config: ConfigFile = None,
+    role: Roles = None,
+    permission: Permissions = None,
+    tenant: Tenant = "",
+    ttl: Annotated[str | None, typer.Option("--for", help="tokens.access_ttl when left out.")] = None,
+) -> None:
+    """Issue an access token, signed by Doorward's own key, on stdout.
+
+    Example: doorward token issue alice --role member
+    """
+    from doorward.service.operate import Grant, issue_token, record
+    from doorward.values.audit import EventKind
+
+    async def work(tools: "Opened") -> str:
+        life = tools.config.access_ttl if ttl is None else seconds(ttl)
+        longest = tools.rules.issuers[tools.config.public_url].max_life
+        if life > longest:
+            fail(f"no token lives longer than {longest:.0f} s", code=Exit.USAGE)
+        grant = Grant(
+            subject=subject,
+            tenant=tenant,
+            roles=tuple(role or ()),
+            permissions=tuple(permission or ()),
+            ttl=life,
+        )
+        token = issue_token(
+            tools.keyring,
+            grant,
+            issuer=tools.config.public_url,
+            audience=tools.config.audience,
+            clock=tools.clock,
+            entropy=tools.entropy,
+        )
+        detail = f"token issued for {life:.0f} s"
+        await record(tools.store, tools.clock, kind=EventKind.TOKEN, by=operator(), subject=subject, detail=detail)
+        return token
+
+    typer.echo(act(config, work))
+
+
+@app.command("inspect")
+def inspect(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token, or - to read it from stdin.")],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a token as the door would, and show whom it names. Exit 1 when it would be refused.
+
+    Pass - and pipe the token in: an argument can be seen by every process of this machine.
+
+    Example: doorward token issue alice | doorward token inspect -
+    """
+    import sys
+
+    from doorward.core.proving import prove
+    from doorward.service.asking import drive
+    from doorward.values.audit import Trail
+    from doorward.values.credential import Credential, Kind, Place
+    from doorward.values.decision import Deny
+    from doorward.values.secret import Secret
+
+    text = sys.stdin.read().strip() if token == "-" else token  # noqa: S105 - a dash means stdin
+
+    async def work(tools: "Opened") -> "Principal | Deny":
+        proof = await drive(
+            prove(
+                Credential(Kind.TOKEN, Place.HEADER, Secret(text)),
+                tools.rules,
+                connection="",
+                path="",
+                origin=None,
+                trail=Trail(),
+                now=tools.clock.now(),
+            ),
+            tools.answers.ask,
+            tools.clock,
+        )
+        return proof if isinstance(proof, Deny) else proof[0]
+
+    judged = act(config, work)
+    if isinstance(judged, Deny):
+        if as_json:
+            print_json({"good": False, "reason": judged.reason.value})
+            raise typer.Exit(Exit.FAILED)
+        fail(f"this token is refused: {judged.reason.value}")
+    if as_json:
+        print_json({"good": True, **_shown(judged)})
+        return
+    for name, value in _shown(judged).items():
+        if name.endswith("_at"):
+            value = instant(value if isinstance(value, float) else None)
+        typer.echo(f"{name:12} {' '.join(value) if isinstance(value, list) else value}")
+
+
+def _shown(principal: "Principal") -> dict[str, object]:
+    return {
+        "issuer": principal.identity.issuer,
+        "subject": principal.identity.subject,
+        "tenant": principal.identity.tenant,
+        "session": principal.session,
+        "jti": principal.token_id,
+        "roles": list(principal.roles),
+        "permissions": sorted(principal.permissions),
+        "issued_at": None if principal.issued_at is None else float(principal.issued_at),
+        "expires_at": None if principal.expires_at is None else float(principal.expires_at),
+    }

@@ -1,0 +1,137 @@
+"""Config -> the concrete parts behind the ports. With assemble.py, the only place that names concrete classes."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+from doorward.adapters.crypto.assertion import Assertions, assertion_key, secret_assertions
+from doorward.adapters.crypto.jwks import PublishedKeys, keys_from_file
+from doorward.adapters.crypto.key_sets import KeySource
+from doorward.adapters.crypto.keys import Keyring
+from doorward.adapters.crypto.master import MasterSecret, load_key_file
+from doorward.adapters.crypto.outbound import Outbound
+from doorward.adapters.crypto.shared_secrets import SharedSecret as SecretKeys
+from doorward.adapters.crypto.verifier import Verifier
+from doorward.adapters.stores.memory import MemoryStore
+from doorward.adapters.stores.sqlite import SqliteStore
+from doorward.adapters.system import SystemClock, SystemEntropy
+from doorward.config.config import BackendTerms, Config, JwksFile, JwksUrl, SharedSecret
+from doorward.config.rules import rules_of
+from doorward.ports import Clock, Entropy, Store
+from doorward.service.asking import Answers
+from doorward.service.withdrawals import Withdrawals
+from doorward.values.rules import Rules
+
+Report = Callable[[str], None]
+
+REFRESH_LIFE = 30 * 86400.0
+DAY = 86400.0
+
+
+def make_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
+    """`process` names this process among those that share the store; `shared`: rates and slots are rows in it."""
+    if config.store_path is None:
+        return MemoryStore()
+    return SqliteStore(config.store_path, clock=clock, process=process, shared=shared)
+
+
+def make_keyring(config: Config, *, store: Store, master: MasterSecret, clock: Clock, entropy: Entropy) -> Keyring:
+    return Keyring(store=store.keys, master=master, clock=clock, entropy=entropy, algorithm=config.algorithm)
+
+
+def make_sources(
+    config: Config, rules: Rules, *, keyring: Keyring, clock: Clock, report: Report
+) -> dict[str, KeySource]:
+    """Where each issuer's keys come from, our own among them. Raises KeysError for a file or secret that won't do."""
+    outbound = Outbound(allow=config.outbound_allow)
+    sources: dict[str, KeySource] = {config.public_url: keyring}
+    for issuer, source in config.key_sources.items():
+        algorithms = rules.issuers[issuer].algorithms
+        match source:
+            case JwksUrl(url):
+                sources[issuer] = PublishedKeys(
+                    url=url, algorithms=algorithms, outbound=outbound, clock=clock, report=report
+                )
+            case JwksFile(path):
+                sources[issuer] = keys_from_file(path, algorithms=algorithms, report=report)
+            case SharedSecret(secret):
+                sources[issuer] = SecretKeys(secret.expose().encode(), algorithms=algorithms)
+            case _:
+                assert_never(source)
+    return sources
+
+
+def make_assertions(config: Config, *, master: MasterSecret, entropy: Entropy) -> dict[str, Assertions]:
+    """By route name; a route whose backend gets none is left out."""
+    derived: dict[str, Assertions] = {}
+    made: dict[str, Assertions] = {}
+    for name, backend in config.backends.items():
+        assertions = _assertions(backend, config, derived, master, entropy)
+        if assertions is not None:
+            made[name] = assertions
+    return made
+
+
+def _assertions(
+    backend: BackendTerms, config: Config, derived: dict[str, Assertions], master: MasterSecret, entropy: Entropy
+) -> Assertions | None:
+    algorithm = backend.assertion_algorithm
+    if algorithm == "none":
+        return None
+    if backend.assertion_secret is not None:
+        secret = backend.assertion_secret.expose().encode()
+        return secret_assertions(secret, public_url=config.public_url, entropy=entropy)
+    if algorithm not in derived:
+        key = assertion_key(master, algorithm=algorithm)
+        derived[algorithm] = Assertions(key=key, public_url=config.public_url, entropy=entropy)
+    return derived[algorithm]
+
+
+def published_keys(keyring: Keyring, assertions: Mapping[str, Assertions]) -> dict[str, list[dict[str, str]]]:
+    """What /.well-known/jwks.json answers: token keys and the derived assertion keys, public members only."""
+    keys = {one.key.key_id: one.key for one in assertions.values() if one.key.public}
+    return keyring.jwks(*keys.values())
+
+
+def revocation_life(rules: Rules) -> float:
+    """Seconds after which nothing that a revocation could refuse is valid any more (REV-05)."""
+    return max(REFRESH_LIFE, *(issuer.max_life + issuer.leeway for issuer in rules.issuers.values())) + DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A configuration's store and keys, opened for one command."""
+
+    config: Config
+    rules: Rules
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    keyring: Keyring
+    answers: Answers
+    withdrawals: Withdrawals
+
+
+@asynccontextmanager
+async def opened(config: Config, *, report: Report) -> AsyncIterator[Opened]:
+    """Open what a command needs, and close it. Raises StoreError, KeyFileError, KeysError."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    rules = rules_of(config)
+    store = make_store(config, clock=clock, process=f"command:{entropy.bytes(6).hex()}", shared=config.workers > 1)
+    await store.open()
+    try:
+        keyring = make_keyring(config, store=store, master=load_key_file(config.key_file), clock=clock, entropy=entropy)
+        await keyring.open()
+        sources = make_sources(config, rules, keyring=keyring, clock=clock, report=report)
+        withdrawals = Withdrawals(store.revocations, store.bans, clock)
+        answers = Answers(
+            store=store,
+            verifier=Verifier(sources, report=report),
+            withdrawals=withdrawals,
+            clock=clock,
+            observe=lambda operation, seconds: None,
+        )
+        yield Opened(config, rules, store, clock, entropy, keyring, answers, withdrawals)
+    finally:
+        await store.close()
