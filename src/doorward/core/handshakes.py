@@ -49,7 +49,7 @@ def parse_head(head: bytes) -> Handshake | Deny:
     are refused, where RFC 9112 lets a recipient be lenient.
     """
     if len(head) > MAX_HEAD:
-        return _head(Reason.HEAD_TOO_LARGE)
+        return _head(Reason.TARGET_TOO_LONG if _begins_with_long_line(head) else Reason.HEAD_TOO_LARGE)
     breaks = head.count(b"\r\n")
     if not head.endswith(b"\r\n\r\n") or head.count(b"\n") != breaks or head.count(b"\r") != breaks:
         return _head(Reason.HEAD_GRAMMAR, "line ends are CR LF only")
@@ -114,6 +114,12 @@ def _head(reason: Reason, note: str = "") -> Deny:
     return Deny(reason, Step.HEAD, note=note)
 
 
+def _begins_with_long_line(head: bytes) -> bool:
+    """Is the request line over the limit, ended or not? Then it is the target that is too long (414)."""
+    rest = head.lstrip(b"\r\n")
+    return len(rest) > MAX_LINE and rest.find(b"\r\n", 0, MAX_LINE + 2) == -1
+
+
 def _request_line(line: bytes) -> tuple[str, str, str] | Deny:
     if len(line) > MAX_LINE:
         return _head(Reason.TARGET_TOO_LONG)
@@ -168,7 +174,8 @@ def decode_path(target: str) -> str | Deny:
         if path.count("/") != raw.count("/") or _UNSAFE_IN_PATH.search(path):
             return refused
     segments = path.split("/")[1:]
-    if any(segment in {".", ".."} for segment in segments) or "" in segments[:-1]:
+    # `..;x` is `..` to servers that know path parameters, such as Tomcat
+    if any(segment.partition(";")[0] in {".", ".."} for segment in segments) or "" in segments[:-1]:
         return refused
     return path
 

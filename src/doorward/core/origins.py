@@ -14,13 +14,13 @@ _ORIGIN: Final = re.compile(
 
 def judge_origin(origin: str | None, allowed: frozenset[str], without_origin: WithoutOrigin) -> Deny | None:
     """None when the handshake may go on. A missing Origin goes on only where the route lets explicit credentials in
-    without one; that ambient ones still need it is step 7's to know (`needs_origin`)."""
+    without one; that ambient ones still need it is step 7's to know."""
     if origin is None:
         return None if without_origin is WithoutOrigin.ALLOW else _deny(Reason.ORIGIN_MISSING)
+    if origin == "null":  # first: not even a list that names it lets it in (ORG-02)
+        return _deny(Reason.ORIGIN_NULL)
     if origin in allowed:
         return None
-    if origin == "null":
-        return _deny(Reason.ORIGIN_NULL)
     if len(origin) > MAX_ORIGIN or not _ORIGIN.fullmatch(origin):
         return _deny(Reason.ORIGIN_MALFORMED)
     return _deny(Reason.ORIGIN_UNLISTED)

@@ -42,7 +42,7 @@ def read(handshake: Handshake, route: Route) -> Credential | Deny:
         return _deny(Reason.CREDENTIAL_REPEATED)
     if found:
         return _placed(found[0], route)
-    if Kind.SESSION in route.credentials:
+    if Kind.SESSION in route.credentials and Place.COOKIE in route.places:
         cookie = _session_cookie(handshake)
         if cookie is not None:
             return cookie
