@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from doorward.core.reading import OURS, OURS_IN_QUERY, SESSION_COOKIE, cookie_pairs, query_pairs
+from doorward.core.reading import OURS, OURS_IN_QUERY, SESSION_COOKIE, query_pairs
 from doorward.core.routing import Parameters, fill
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Peer
@@ -50,7 +50,10 @@ _OURS_TO_SET: Final = frozenset(
         "x-remote-user",
         "x-real-ip",
         "x-client-ip",
+        "x-cluster-client-ip",
         "true-client-ip",
+        "cf-connecting-ip",
+        "x-forwarded",
         "x-original-url",
         "x-original-uri",
         "x-rewrite-url",
@@ -67,6 +70,8 @@ _FAMILIES: Final = (
     "x-client-cert",
 )
 
+_PATH_SAFE: Final = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3, less the percent sign
+
 
 def is_kept(name: str) -> bool:
     """May a client's header go on to the backend? `name` is lower case."""
@@ -77,13 +82,16 @@ def is_kept(name: str) -> bool:
 def forwarded_headers(handshake: Handshake) -> Headers:
     """The client's own headers that may pass, in their order; those that its Connection names are hop-by-hop too.
 
-    A credential in Connection changes nothing: it was read before, and is never forwarded anyway.
+    A credential in Connection changes nothing: it was read before, and is never forwarded anyway. Nor does Origin: who
+    could strike it out could pass for a client that has none.
     """
     named = {option.strip(" \t").lower() for line in handshake.all("connection") for option in line.split(",")}
+    named.discard("origin")
     kept = [(name, value) for name, value in handshake.headers if is_kept(name) and name not in named]
-    cookies = [f"{name}={value}" for name, value in cookie_pairs(handshake) if name and name != SESSION_COOKIE]
-    if cookies:
-        kept.append(("cookie", "; ".join(cookies)))
+    cookies = [part.strip(" \t") for line in handshake.all("cookie") for part in line.split(";")]
+    others = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].strip(" \t") != SESSION_COOKIE]
+    if others:
+        kept.append(("cookie", "; ".join(others)))
     return kept
 
 
@@ -115,7 +123,9 @@ def deflate_offers(handshake: Handshake) -> str:
 def backend_target(handshake: Handshake, backend: str, parameters: Parameters) -> str:
     """The backend's own path if its URL has one, else the original; the query always, less our credentials."""
     path = urlsplit(backend).path
-    target = fill(path, parameters) if path else handshake.target.partition("?")[0]
+    # a parameter is decoded text: what would end the path, or mean another one, is encoded again
+    encoded = tuple((name, quote(value, safe=_PATH_SAFE)) for name, value in parameters)
+    target = fill(path, encoded) if path else handshake.target.partition("?")[0]
     query = clean_query(handshake.query)
     return f"{target}?{query}" if query else target
 

@@ -108,6 +108,6 @@ def principal(subject: str = "alice", **changes: Any) -> Principal:
     return replace(whole, **changes)
 
 
-def peer(address: str = "127.0.0.1", **changes: Any) -> Peer:
-    here = ip_address(address)
+def peer(address: str | None = "127.0.0.1", **changes: Any) -> Peer:
+    here = None if address is None else ip_address(address)
     return replace(Peer(address=here, direct=here, secure=True), **changes)
