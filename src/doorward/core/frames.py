@@ -138,10 +138,10 @@ class Walker(FrameJudge):
             length = data[at + 1] - mask_bit
             payload = at + header
             if length == 126:
+                payload += 2
                 if payload > size:
                     break
                 length = data[at + 2] << 8 | data[at + 3]
-                payload += 2
                 if length < 126:
                     break
             elif not 0 <= length < 126:

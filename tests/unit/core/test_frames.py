@@ -89,6 +89,16 @@ def test_a_header_is_held_until_it_is_proven() -> None:
     assert not walker.torn
 
 
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("size", [0, 2, 125, 126, 127, 65535, 65536])
+def test_a_message_may_be_cut_anywhere_in_its_header(key: bytes | None, size: int) -> None:
+    data = frame(0x82, bytes(size), key=key)
+    for at in range(1, min(len(data), 16)):
+        walker = Walker(FrameRules(masked=key is not None))
+        assert passed(walker.feed(data[:at], 0.0) + walker.feed(data[at:], 0.0)) == data
+        assert (walker.messages, walker.payload_bytes) == (1, size)
+
+
 def test_control_frames_are_handed_out_whole() -> None:
     for first in (0x88, 0x89, 0x8A):
         data = frame(first, b"\x03\xe8" + b"x" * 100)
