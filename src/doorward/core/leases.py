@@ -13,7 +13,7 @@ def grant(terms: LeaseTerms, *, expires_at: float | None, renewable: bool, opene
     ends_at = None if terms.max is None else opened_at + terms.max
     if not renewable:
         return Lease(proven_at=now, renew_at=None, deadline=expires_at, ends_at=ends_at)
-    grace = terms.grace if expires_at is None else min(terms.grace, max(0.0, expires_at - now) / 3)
+    grace = _grace(terms, expires_at, now)
     dues = []
     if terms.renew_every is not None:
         dues.append(now + terms.renew_every)
@@ -29,7 +29,11 @@ def grant(terms: LeaseTerms, *, expires_at: float | None, renewable: bool, opene
 
 
 def renew_now(lease: Lease, terms: LeaseTerms, *, expires_at: float | None, now: float) -> Lease:
-    """A revocation with effect `renew`: due at once, with the route's grace, never past what held before."""
-    ends = [now + terms.grace]
+    """A revocation with effect `renew`: due at once, with the grace of any renewal, never past what held before."""
+    ends = [now + _grace(terms, expires_at, now)]
     ends += [end for end in (lease.deadline, expires_at) if end is not None]
     return Lease(proven_at=lease.proven_at, renew_at=now, deadline=min(ends), ends_at=lease.ends_at)
+
+
+def _grace(terms: LeaseTerms, expires_at: float | None, now: float) -> float:
+    return terms.grace if expires_at is None else min(terms.grace, max(0.0, expires_at - now) / 3)

@@ -1,10 +1,13 @@
 """The one predicate of revocation: the same for the handshake, the live connection, the ticket and the renewal."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from doorward.values.principal import Principal
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from doorward.values.rules import IssuerRules
+
+_FOR_EVER: Final = frozenset({TargetKind.SESSION, TargetKind.TOKEN, TargetKind.CONNECTION})
 
 
 def keys_of(principal: Principal, connection: str) -> tuple[tuple[TargetKind, str], ...]:
@@ -49,12 +52,13 @@ def names(target: Target, principal: Principal, connection: str) -> bool:
 def hits(revocation: Revocation, principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]) -> bool:
     """Is this principal's proof withdrawn? What was issued at or before the instant, plus the issuer's skew, is.
 
-    A session, token or connection is withdrawn whenever it was issued: it never comes back. A proof without an
-    issue time counts as issued before everything, one of an unknown issuer gets no benefit of the doubt.
+    A session, token or connection that is closed is withdrawn whenever it was issued: it never comes back. One that
+    shall only prove again, or has other roles, is free of that with what was issued after. A proof without an issue
+    time counts as issued before everything, one of an unknown issuer gets no benefit of the doubt.
     """
     if not names(revocation.target, principal, connection):
         return False
-    if revocation.target.kind in {TargetKind.SESSION, TargetKind.TOKEN, TargetKind.CONNECTION}:
+    if revocation.effect is Effect.CLOSE and revocation.target.kind in _FOR_EVER:
         return True
     if principal.issued_at is None:
         return True

@@ -24,17 +24,60 @@ class TestHeaders:
     @pytest.mark.parametrize(
         "name",
         [
-            "X-Doorward-Subject", "x_doorward_subject", "X.Doorward.Subject", "X-DOORWARD_roles", "X-Doorward-Assertion",
-            "X-Auth-User", "X_Auth_User", "x-auth_user", "X-Authenticated-Roles", "X-Forwarded-User", "X-Forwarded-For",
-            "X_Forwarded_For", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP", "X_Real_IP", "True-Client-IP",
-            "X-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP", "X-Forwarded", "Client-Cert", "Client_Cert",
-            "Client-Cert-Chain", "X-SSL-Client-S-DN", "X-Client-Cert", "Remote-User", "Remote_User", "X-Remote-User",
-            "X-Original-URL", "X-Original-URI", "X-Rewrite-URL", "X-Host", "Authorization", "Proxy-Authorization",
-            "DPoP", "Transfer-Encoding", "TE", "Trailer", "Keep-Alive", "Upgrade", "Connection", "Expect",
-            "Content-Length", "Sec-WebSocket-Key", "Sec_WebSocket_Key", "Sec-WebSocket-Protocol",
-            "Sec-WebSocket-Extensions", "Sec-WebSocket-Version", "Host", "Cookie",
+            "X-Doorward-Subject",
+            "x_doorward_subject",
+            "X.Doorward.Subject",
+            "X-DOORWARD_roles",
+            "X-Doorward-Assertion",
+            "X-Auth-User",
+            "X_Auth_User",
+            "x-auth_user",
+            "X-Authenticated-Roles",
+            "X-Forwarded-User",
+            "X-Forwarded-For",
+            "X_Forwarded_For",
+            "X-Forwarded-Host",
+            "Forwarded",
+            "Via",
+            "X-Real-IP",
+            "X_Real_IP",
+            "True-Client-IP",
+            "X-Client-IP",
+            "CF-Connecting-IP",
+            "X-Cluster-Client-IP",
+            "X-Forwarded",
+            "Client-Cert",
+            "Client_Cert",
+            "Client-Cert-Chain",
+            "X-SSL-Client-S-DN",
+            "X-Client-Cert",
+            "Remote-User",
+            "Remote_User",
+            "X-Remote-User",
+            "X-Original-URL",
+            "X-Original-URI",
+            "X-Rewrite-URL",
+            "X-Host",
+            "Authorization",
+            "Proxy-Authorization",
+            "DPoP",
+            "Transfer-Encoding",
+            "TE",
+            "Trailer",
+            "Keep-Alive",
+            "Upgrade",
+            "Connection",
+            "Expect",
+            "Content-Length",
+            "Sec-WebSocket-Key",
+            "Sec_WebSocket_Key",
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Extensions",
+            "Sec-WebSocket-Version",
+            "Host",
+            "Cookie",
         ],
-    )  # fmt: skip
+    )
     def test_these_never_pass_in_any_spelling(self, name) -> None:
         assert not is_kept(name.lower())
         changes = {name.lower().replace("-", "_"): None} if name == "Authorization" else {}
@@ -44,8 +87,13 @@ class TestHeaders:
     def test_others_pass_in_their_order_with_their_repetitions(self) -> None:
         found = handshake("/chat/lobby", "User-Agent: ua", "X-B: 2", "X-A: 1", "X-B: 3", "Accept-Language: de")
         assert forwarded_headers(found) == [
-            ("origin", ORIGIN), ("user-agent", "ua"), ("x-b", "2"), ("x-a", "1"), ("x-b", "3"), ("accept-language", "de"),
-        ]  # fmt: skip
+            ("origin", ORIGIN),
+            ("user-agent", "ua"),
+            ("x-b", "2"),
+            ("x-a", "1"),
+            ("x-b", "3"),
+            ("accept-language", "de"),
+        ]
 
     def test_what_connection_names_is_hop_by_hop(self) -> None:
         found = handshake("/chat/lobby", "X-A: 1", "X-B: 2", connection="Upgrade, X-A")

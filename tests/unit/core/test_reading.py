@@ -189,8 +189,14 @@ def test_csrf_of(lines, target, proof) -> None:
 def test_query_pairs() -> None:
     assert list(query_pairs("")) == []
     assert list(query_pairs("a=1&b&c=&=d&a=2&e=f=g&%20h=+i")) == [
-        ("a", "1"), ("b", ""), ("c", ""), ("", "d"), ("a", "2"), ("e", "f=g"), (" h", " i"),
-    ]  # fmt: skip
+        ("a", "1"),
+        ("b", ""),
+        ("c", ""),
+        ("", "d"),
+        ("a", "2"),
+        ("e", "f=g"),
+        (" h", " i"),
+    ]
 
 
 def test_cookie_pairs() -> None:
