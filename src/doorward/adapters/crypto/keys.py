@@ -6,6 +6,7 @@ processes that start on an empty store make one key between them. PRODUCT sectio
 
 import json
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 from doorward.adapters.crypto.algorithms import ALGORITHMS, VerifyingKey, public_key
@@ -132,7 +133,7 @@ class Keyring:
     async def _load(self) -> None:
         # The version first: a change in between is then seen as one at the next look.
         version = await self._store.version()
-        stored = sorted(await self._store.keys(), key=lambda key: (key.active_from, key.key_id))
+        stored = sorted(await self._store.keys(), key=_order)
         self._keys = {key.key_id: self._unseal(key) for key in stored}
         self._version = version
 
@@ -143,6 +144,11 @@ class Keyring:
         if key.key_id != stored.key_id:
             raise KeyFileError(f"signing key {stored.key_id} in the store is not the key that it says it is")
         return stored, key, public_key(key.public, ALGORITHMS[key.algorithm], key_id=key.key_id)
+
+
+def _order(stored: StoredKey) -> tuple[float, float, str]:
+    """By their beginning; of two that began at once, the one that lasts is the newer."""
+    return stored.active_from, inf if stored.retired_at is None else stored.retired_at, stored.key_id
 
 
 def _verifies(stored: StoredKey, now: float) -> bool:

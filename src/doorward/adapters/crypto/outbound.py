@@ -64,7 +64,7 @@ class Outbound:
     ) -> None:
         """`allow`: networks that are not public and may be reached all the same (`server.outbound_allow`)."""
         self._allow = tuple(allow)
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._resolve = resolve
 
     async def call(
@@ -123,6 +123,7 @@ class Outbound:
     ) -> OutboundAnswer:
         # A client of its own for each call: a connection kept for another name at the same address would skip the
         # verification of this one's.
+        self._tls = self._tls or ssl.create_default_context()
         transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
         async with httpx2.AsyncClient(
             transport=transport, trust_env=False, follow_redirects=False, timeout=None
@@ -149,6 +150,8 @@ def parse_url(url: str) -> httpx2.URL:
         raise OutboundError(f"not a URL: {fault}") from None
     if target.scheme not in {"http", "https"} or not target.host:
         raise OutboundError("only http and https URLs with a host are called")
+    if target.port is not None and not 0 < target.port < 65536:
+        raise OutboundError("a port is between 1 and 65535")
     if target.userinfo or target.fragment or any(mark in url for mark in "\\@# \t\r\n"):
         raise OutboundError("a URL to call has no user, password, fragment, space or backslash")
     return target
