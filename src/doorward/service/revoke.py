@@ -60,10 +60,14 @@ class Follower:
         """Act on what was noticed, in order, until cancelled."""
         while True:
             await self._some.wait()
-            self._some.clear()
-            waiting, self._waiting = self._waiting, []
-            for revocation, noticed in waiting:
-                await self._act_on(revocation, noticed)
+            await self.act_now()
+
+    async def act_now(self) -> None:
+        """Act on all that has been noticed so far."""
+        self._some.clear()
+        waiting, self._waiting = self._waiting, []
+        for revocation, noticed in waiting:
+            await self._act_on(revocation, noticed)
 
     async def _act_on(self, revocation: Revocation, noticed: float) -> None:
         watch = self._watch

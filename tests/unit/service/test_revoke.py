@@ -1,0 +1,152 @@
+"""Revocations act on what they hit and nothing else, are acknowledged, and block the way back."""
+
+import pytest
+
+from doorward.service import operate
+from doorward.service.live import Live
+from doorward.values.audit import EventKind
+from doorward.values.decision import Deny, Reason
+from doorward.values.revocation import Effect, Target, TargetKind
+from tests.unit.service.world import ISSUER, World, credential, handshake, route, rules, subject, token
+
+
+async def followed(world: World) -> None:
+    await world.withdrawals.catch_up()
+    await world.follower.act_now()
+
+
+TARGETS = [
+    (subject("alice"), True),
+    (Target(TargetKind.IDENTITY, "alice", issuer=ISSUER), True),
+    (Target(TargetKind.IDENTITY, "alice", issuer="https://other.example/"), False),
+    (Target(TargetKind.IDENTITY, "alice", tenant="acme"), False),
+    (subject("bob"), False),
+    (Target(TargetKind.SESSION, "s1"), True),
+    (Target(TargetKind.SESSION, "s2"), False),
+    (Target(TargetKind.TOKEN, "j1"), True),
+    (Target(TargetKind.TOKEN, "j2"), False),
+    (Target(TargetKind.ISSUER, ISSUER), True),
+    (Target(TargetKind.ISSUER, "https://other.example/"), False),
+    (Target(TargetKind.TENANT, "acme"), False),
+]
+
+
+@pytest.mark.parametrize(("target", "hit"), TARGETS)
+async def test_a_revocation_closes_what_it_names_and_blocks_the_way_back(target, hit) -> None:
+    world = World()
+    await world.follower.start()
+    shown = handshake(bearer=token(sid="s1", jti="j1"))
+    live, hands = await world.inside(shown)
+    sequence = await world.revoke(target)
+    await followed(world)
+    assert (live.ended is Reason.REVOKED) is hit
+    assert hands.done == ([("close", 4002, "doorward:revoked", True)] if hit else [])
+    (answer,) = await world.store.revocations.acknowledgements(sequence)
+    assert answer.closed == int(hit)
+    again = await world.enter(shown)
+    assert isinstance(again, Deny if hit else Live)
+
+
+async def test_something_issued_after_the_instant_comes_in() -> None:
+    world = World()
+    await world.follower.start()
+    await world.revoke(subject())
+    await followed(world)
+    assert isinstance(await world.enter(), Deny)
+    world.clock.advance(5)
+    assert isinstance(await world.enter(handshake(bearer=token(iat=int(world.clock.now())))), Live)
+
+
+async def test_an_operator_closes_one_connection_with_4403() -> None:
+    world = World()
+    await world.follower.start()
+    live, hands = await world.inside()
+    await world.revoke(Target(TargetKind.CONNECTION, live.connection))
+    await followed(world)
+    assert hands.done == [("close", 4403, "doorward:closed_by_operator", False)]
+    assert isinstance(await world.enter(), Live)
+
+
+async def test_queued_output_is_dropped_by_cutting() -> None:
+    world = World()
+    await world.follower.start()
+    live, hands = await world.inside()
+    hands.queued = True
+    await world.revoke(subject())
+    await followed(world)
+    assert world.connections.get(live.connection) is None
+    assert [event.reason for event in world.audited() if event.kind is EventKind.CLOSE] == ["revoked"]
+
+
+async def test_roles_narrow_live_connections_at_once() -> None:
+    judged = rules(routes=(route(permission="chat:join"),), roles={"member": ("chat:join",), "guest": ("chat:read",)})
+    world = World(judged)
+    await world.follower.start()
+    shown = handshake(bearer=token(roles=["member"]), protocols="doorward.v1")
+    live, hands = await world.inside(shown)
+    await world.revoke(subject(), Effect.ROLES, roles=("member", "guest"))
+    await followed(world)
+    assert live.principal.permissions == {"chat:join", "chat:read"}
+    assert '"type":"doorward.ready"' in hands.said[-1]
+    await world.revoke(subject(), Effect.ROLES, roles=("guest",))
+    await followed(world)
+    assert live.ended is Reason.PERMISSION
+    refused = await world.enter(shown)
+    assert isinstance(refused, Deny)
+    assert refused.reason is Reason.PERMISSION
+
+
+async def test_effect_renew_asks_and_takes_only_something_newer() -> None:
+    world = World()
+    await world.follower.start()
+    live, hands = await world.inside(handshake(bearer=token(), protocols="doorward.v1"))
+    world.clock.advance(10)
+    await world.revoke(subject(), Effect.RENEW)
+    await followed(world)
+    assert hands.said[-1].startswith('{"type":"doorward.renew"')
+    live.control(f'{{"type":"doorward.auth","token":"{token()}"}}'.encode())
+    await world.settle()
+    assert hands.said[-1] == '{"type":"doorward.refused","reason":"refused"}'
+    world.clock.advance(1)
+    newer = token(iat=int(world.clock.now()))
+    live.control(f'{{"type":"doorward.auth","token":"{newer}"}}'.encode())
+    await world.settle()
+    assert '"type":"doorward.ready"' in hands.said[-1]
+    assert live.ended is None
+
+
+async def test_who_cannot_renew_is_ended_by_effect_renew() -> None:
+    world = World()
+    await world.follower.start()
+    live, hands = await world.inside()
+    await world.revoke(subject(), Effect.RENEW)
+    await followed(world)
+    assert hands.done == [("close", 4001, "doorward:expired", False)]
+    assert live.ended is Reason.EXPIRED
+
+
+async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None:
+    world = World()
+    result = await operate.revoke(
+        world.store,
+        world.clock,
+        target=subject(),
+        effect=Effect.CLOSE,
+        cause="test",
+        by="tester",
+        counts_for=60.0,
+    )
+    assert (result.closed, result.nodes, result.silent) == (0, 0, ())
+    assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
+
+
+async def test_renewal_from_outside_needs_the_same_identity_and_is_no_oracle() -> None:
+    world = World()
+    live, _ = await world.inside(handshake(bearer=token(), protocols="doorward.v1"))
+    world.clock.advance(60)
+    unknown = await world.watch.renew_outside("nobody", credential(token()))
+    other = await world.watch.renew_outside(live.connection, credential(token(sub="bob")))
+    assert unknown == other == Deny(Reason.CONNECTION_UNKNOWN, unknown.step)  # type: ignore[union-attr]
+    renewed = await world.watch.renew_outside(live.connection, credential(token(exp=int(world.clock.now()) + 900)))
+    assert renewed is live
+    assert live.principal.expires_at == int(world.clock.now()) + 900
