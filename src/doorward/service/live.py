@@ -271,9 +271,9 @@ class Live:
         if renewal_is_due(marks, now):
             self._happen(Event.RENEW_DUE)
         if now >= self._ping_at:
-            hands.ping()
             self._ping_at = now + PING_EVERY
             self._pong_by = min(self._pong_by, now + PONG_WITHIN)
+            hands.ping()
         if now >= self._report_at:
             self._report_at = now + REPORT_EVERY
             self._watch.events.emit(self._event(EventKind.INTERVAL, Outcome.DONE, counted=True))

@@ -118,7 +118,7 @@ class Connector:
 
 @dataclass
 class Recorder:
-    """A Hands that notes what is done by it. `queued`: output waits, so that a close at once cuts. `peer` answers pings."""
+    """A Hands that notes what is done by it. `queued`: output waits, so a close at once cuts. `peer` answers pings."""
 
     said: list[str] = field(default_factory=list)
     done: list[tuple[object, ...]] = field(default_factory=list)
