@@ -95,12 +95,13 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
 
 def _judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: float) -> tuple[float | None, float] | Deny:
     """(issued_at, expires_at) of a token that is in its time, if that is no longer than the issuer's max_life."""
+    found: list[float | None] = []
     for name in ("exp", "nbf", "iat"):
-        if claims.get(name) is not None and _instant(claims, name, issuer) is None:
+        value = claims.get(name)
+        if value is not None and not _is_instant(value, issuer):
             return _deny(Reason.TOKEN_CLAIMS, f"{name} is not a number of seconds")
-    expires_at = _instant(claims, "exp", issuer)
-    not_before = _instant(claims, "nbf", issuer)
-    issued_at = _instant(claims, "iat", issuer)
+        found.append(None if value is None else float(value))
+    expires_at, not_before, issued_at = found
     if expires_at is None:
         return _deny(Reason.TOKEN_CLAIMS, "no exp")
     if now >= expires_at:
@@ -114,12 +115,9 @@ def _judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: floa
     return issued_at, expires_at
 
 
-def _instant(claims: Mapping[str, object], name: str, issuer: IssuerRules) -> float | None:
+def _is_instant(value: object, issuer: IssuerRules) -> TypeGuard[float]:
     """A NumericDate (RFC 7519 section 2): whole seconds, or fractions of them in our own tokens. A bool is none."""
-    value = claims.get(name)
-    if type(value) is int or (type(value) is float and issuer.own and isfinite(value)):
-        return float(value)
-    return None
+    return type(value) is int or (type(value) is float and issuer.own and isfinite(value))
 
 
 def _is_meant_for(audience: object, ours: tuple[str, ...]) -> bool:
