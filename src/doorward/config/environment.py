@@ -33,14 +33,15 @@ _SECRET_TEXTS: Final = frozenset({("store", "url"), ("store", "cluster_url")})
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A key of the schema that the environment can set. `is_json`: its text there is JSON."""
+    """A key of the schema that the environment can set. `is_json`: its text there is JSON. `in_optional`: setting it
+    brings a table into being that is not there by default, such as [server] tls."""
 
     key: tuple[str, ...]
     is_json: bool
     is_secret: bool
     default: object
     description: str
-    is_required: bool
+    in_optional: bool
 
     @property
     def variable(self) -> str:
@@ -58,15 +59,15 @@ class Layer:
 
 def leaves() -> Iterator[Leaf]:
     """Every key, tables that may be given whole left out."""
-    yield from _leaves(Settings, ())
+    yield from _leaves(Settings, (), in_optional=False)
 
 
-def _leaves(table: type[BaseModel], at: tuple[str, ...]) -> Iterator[Leaf]:
+def _leaves(table: type[BaseModel], at: tuple[str, ...], *, in_optional: bool) -> Iterator[Leaf]:
     for name, about in table.model_fields.items():
         key = (*at, name)
         inner = _table_of(about.annotation)
         if inner is not None:
-            yield from _leaves(inner, key)
+            yield from _leaves(inner, key, in_optional=in_optional or about.get_default() is None)
             continue
         annotated = [about.annotation, *about.metadata]
         yield Leaf(
@@ -75,7 +76,7 @@ def _leaves(table: type[BaseModel], at: tuple[str, ...]) -> Iterator[Leaf]:
             is_secret=key in _SECRET_TEXTS or any(part is Secret for part in _parts(annotated[0])),
             default=about.get_default() if not about.is_required() else None,
             description=about.description or "",
-            is_required=about.is_required(),
+            in_optional=in_optional,
         )
 
 

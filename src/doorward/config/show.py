@@ -123,10 +123,6 @@ def environment_lines() -> Iterator[str]:
     for leaf in leaves():
         secret = f" (or {leaf.variable}_FILE)" if leaf.is_secret else ""
         yield f"# {leaf.description}{secret}"
-        default = leaf.default
-        if default is None:
-            yield f"# {leaf.variable}="
-        elif leaf.is_json:
-            yield f"{leaf.variable}={json.dumps(default)}"
-        else:
-            yield f"{leaf.variable}={default}"
+        default = "" if leaf.default is None else json.dumps(leaf.default) if leaf.is_json else leaf.default
+        out = "# " if leaf.default is None or leaf.in_optional else ""
+        yield f"{out}{leaf.variable}={default}"

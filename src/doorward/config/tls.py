@@ -61,7 +61,10 @@ def _mismatch(certificate: Path, private_key: Path) -> str:
     except (OSError, ValueError) as error:
         if asked:
             return "is protected by a password, which nobody is there to type"
-        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        reason = error.reason if isinstance(error, ssl.SSLError) else ""
+        if reason == "EE_KEY_TOO_SMALL":
+            return ""  # its strength is said below, with the bits
+        if reason == "KEY_VALUES_MISMATCH":
             return "does not belong to the certificate"
         return "is not a private key in PEM that fits the certificate"
     return ""
