@@ -1,5 +1,6 @@
 """The watch over one worker's live connections: what every Live shares, renewals, and the batched word to presence."""
 
+import asyncio
 from collections.abc import Callable
 
 from doorward.core.auditing import connection_event
@@ -22,6 +23,7 @@ from doorward.values.rules import Rules
 
 REPLACED = "replaced"
 REPLACEMENT_COUNTS = 60.0
+RELEASE_AT_ONCE = 256
 
 
 class Watch:
@@ -52,6 +54,7 @@ class Watch:
         self._worker = worker
         self._opened: dict[str, PresentConnection] = {}
         self._closed: list[str] = []
+        self._releasing: list[str] = []
 
     # the table's comings and goings
 
@@ -101,14 +104,22 @@ class Watch:
         self.release(live.connection)
 
     def release(self, connection: str) -> None:
-        self.errands.run("release", self._release(connection))
+        """Give a slot back soon. Thousands may close in one pass, so one errand serves all that wait."""
+        self._releasing.append(connection)
+        if len(self._releasing) == 1:
+            self.errands.run("release", self._release())
 
-    async def _release(self, connection: str) -> None:
-        try:
-            await self._store.slots.release(connection)
-        except StoreError as error:
-            # its lease runs out by itself
-            self.note(f"a slot could not be released: {error}")
+    async def _release(self) -> None:
+        await asyncio.sleep(0)
+        while self._releasing:
+            waiting, self._releasing = self._releasing[:RELEASE_AT_ONCE], self._releasing[RELEASE_AT_ONCE:]
+            try:
+                for connection in waiting:
+                    await self._store.slots.release(connection)
+            except StoreError as error:
+                # their leases run out by themselves
+                self.note(f"slots could not be released: {error}")
+            await asyncio.sleep(0)
 
     async def report_presence(self) -> None:
         """Hand the store what opened and closed since last time. What fails is kept for the next time."""
