@@ -23,11 +23,13 @@ MAX_TEXT: Final = 256
 MAX_DETAIL: Final = 512
 # controls, C1, line and paragraph separators, bidi controls, zero-width and surrogates: what forges or hides in a log
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*){1,4}")
+# Each is linear in the text, whatever a peer wrote: possessive repetitions give nothing back to be tried again.
+_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_\-]{8,}+(?:\.[A-Za-z0-9_\-]*+){0,4}")
 _BASE64_JWT: Final = re.compile(r"ZXlK[A-Za-z0-9_\-+/=]{16,}")  # the base64 of a JWT: doorward.token.<base64url>
+_COOKIES: Final = re.compile(r"(cookie[\"']?\s*+[=:]\s*+)[^\r\n]++", re.IGNORECASE)
 _NAMED: Final = re.compile(
     r"((?:token|ticket|password|passwd|secret|authorization|cookie|bearer|basic|csrf|code|assertion|api[_-]?key)"
-    r"[\"']?\s*[=: ]\s*[\"']?)[^\s&\"',;]+",
+    r"[\"']?(?:\s*+[=:]\s*+|\s++)[\"']?(?:(?:bearer|basic|digest|dpop|negotiate)\s++)?)[^\s&\"',;]++",
     re.IGNORECASE,
 )
 _OFFER: Final = re.compile(r"(doorward\.(?:token|ticket|csrf)\.)[^\s,]+")
@@ -59,6 +61,7 @@ def mask(text: str) -> str:
     text = _OFFER.sub(rf"\1{MASK}", text)
     text = _JWT.sub(MASK, text)
     text = _BASE64_JWT.sub(MASK, text)
+    text = _COOKIES.sub(rf"\1{MASK}", text)
     return _NAMED.sub(rf"\1{MASK}", text)
 
 

@@ -4,6 +4,7 @@ Whatever begins with the prefix and is not in this grammar is malformed, never a
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ MAX_BRACKETS: Final = 8
 PONG: Final = '{"type":"doorward.pong"}'
 JSON_PONG: Final = '{"type":"pong"}'
 MAX_ID: Final = 128
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,13 @@ def parse_control(payload: bytes) -> Control:
         message = json.loads(payload.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         return Malformed("not a JSON object with distinct names")
-    if not isinstance(message, dict) or not all(isinstance(value, str) for value in message.values()):
+    if not isinstance(message, dict) or not all(map(_is_text, message.values())):
         return Malformed("names and values are text")
     names = frozenset(message) - {"type", "id"}
     identifier = message.get("id")
     if identifier is not None and len(identifier) > MAX_ID:
         return Malformed("id is too long")
-    match message["type"]:
+    match message.get("type"):
         case "doorward.ping" if not names:
             return Ping()
         case "doorward.auth" if names == {"token"}:
@@ -68,6 +70,11 @@ def parse_control(payload: bytes) -> Control:
 
 def _shown(kind: Kind, text: str) -> Credential:
     return Credential(kind, Place.MESSAGE, Secret(text))
+
+
+def _is_text(value: object) -> bool:
+    """Text that can be written again: JSON can spell half a character, which no UTF-8 holds (RFC 8259 section 8.2)."""
+    return isinstance(value, str) and not _HALF.search(value)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

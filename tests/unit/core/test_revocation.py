@@ -99,7 +99,7 @@ class TestWhatWasIssuedWhen:
         ("kind", "value"), [(TargetKind.SESSION, "s1"), (TargetKind.TOKEN, "j1"), (TargetKind.CONNECTION, "c1")]
     )
     def test_one_that_shall_prove_again_may(self, kind, value, effect) -> None:
-        """Effect renew wants something issued after, and effect roles overrides what was issued before: not for ever."""
+        """Effect renew wants something issued after; effect roles overrides what was issued before. Not for ever."""
         before, after = (
             principal(identity=ALICE.identity, session="s1", token_id="j1", issued_at=at) for at in (T, T + 60)
         )
