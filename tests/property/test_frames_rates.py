@@ -40,4 +40,4 @@ def test_no_clock_locks_anybody_out(rate: Rate, instants: list[float]) -> None:
     for now in instants:
         for _ in range(rate.burst + 1):
             tat, wait = take(tat, rate, now)
-        assert 0.0 <= wait <= interval * 1.1 + 1e-6
+            assert 0.0 <= wait <= interval * 1.1 + 1e-6
