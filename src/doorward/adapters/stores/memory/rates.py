@@ -32,6 +32,8 @@ class MemoryRates:
         # To look is to ask what the smallest event would be told.
         after, wait = take(NEVER if tat is None else tat, rate, now, max(cost, 1))
         if wait:
+            if tat is not None:
+                self._tats[place] = after  # another number only after a step back of the clock (core/rates.py)
             return wait
         if tat is None:
             wait = self._make_room(now)
@@ -54,7 +56,7 @@ class MemoryRates:
             if tat <= now:
                 heappop(ends)
                 del self._tats[place]
-            elif tat > end:
+            elif tat != end:
                 heapreplace(ends, (tat, place))
             else:
                 break

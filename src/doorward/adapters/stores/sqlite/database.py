@@ -22,7 +22,7 @@ T = TypeVar("T")
 # SQLite's own waits grow longer and longer.
 _PATIENCE: Final = 0.25
 _CHECKPOINT_EVERY: Final = 500  # writes, each of a few pages: some 4 MB of log
-_OVERGROWN: Final = 8_192  # pages of 4 KiB
+_OVERGROWN: Final = 4_096  # pages of 4 KiB
 
 
 class Database:
@@ -39,6 +39,7 @@ class Database:
         self._writing: Lane | None = None
         self._reading: Lane | None = None
         self._writes = 0
+        self._moving = False
 
     async def open(self, *, now: float) -> None:
         """Make the file if there is none, and bring its schema up to date.
@@ -53,10 +54,11 @@ class Database:
             reader = Reader(partial(connect, self._path, patience=self._deadline, query_only=True))
             self._reading = Lane(reader, name="doorward-store-reader", deadline=self._deadline)
             await self.write(partial(migrate, migrations=self._migrations, now=now), durable=True)
-        except (StoreError, asyncio.CancelledError) as error:
+        except StoreError as error:
             await self.close()
-            if isinstance(error, StoreError):
-                raise StoreError(f"{self._path}: {error}") from error
+            raise StoreError(f"{self._path}: {error}") from error
+        except asyncio.CancelledError:
+            await self.close()
             raise
 
     async def close(self) -> None:
@@ -64,9 +66,12 @@ class Database:
         writing, reading = self._writing, self._reading
         self._writing = self._reading = None
         self._quick.close()
-        for lane in (reading, writing):
-            if lane is not None:
-                await lane.close()
+        try:
+            if reading is not None:
+                await reading.close()
+        finally:
+            if writing is not None:
+                await writing.close()
 
     def write(self, work: Work[T], *, durable: bool = False) -> asyncio.Future[T]:
         """Call `work` with a connection in a transaction, atomic and alone. `durable`: wait for the disk's flush.
@@ -102,9 +107,12 @@ class Database:
 
     def _count(self) -> None:
         self._writes += 1
-        if self._writes >= _CHECKPOINT_EVERY and self._reading is not None:
+        if self._writes >= _CHECKPOINT_EVERY and self._reading is not None and not self._moving:
             self._writes = 0
-            self._reading.post(self._checkpoint)
+            self._moving = self._reading.post(self._checkpoint, then=self._moved)
+
+    def _moved(self) -> None:
+        self._moving = False
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move the log into the database while others go on writing.

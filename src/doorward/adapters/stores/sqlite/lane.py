@@ -105,12 +105,20 @@ class Lane:
         self._handed.append(job)
         return future
 
-    def post(self, work: Work[object]) -> None:
-        """Have the thread call `work`; nobody waits for it, and a failure is logged. Never raises StoreError."""
+    def post(self, work: Work[object], *, then: Callable[[], None] | None = None) -> bool:
+        """Have the thread call `work`; nobody waits for it, and a failure is logged. Never raises StoreError.
+
+        Whether it was taken; `then` is called once it is over, well or badly.
+        """
         try:
-            self.do(work).add_done_callback(_report)
+            future = self.do(work)
         except StoreError as error:
             _log.warning("not done: %s", error)
+            return False
+        future.add_done_callback(_report)
+        if then is not None:
+            future.add_done_callback(lambda _: then())
+        return True
 
     async def close(self) -> None:
         """Finish what waits, then end the thread. Raises StoreError if that takes longer than the deadline."""

@@ -41,7 +41,10 @@ class SqliteRates:
             if (await self._database.poll(_COUNT))[0][0] >= self._most:
                 return _wait_for_room((await self._database.poll(_NEXT))[0][0], now)
         # To look is to ask what the smallest event would be told.
-        return take(rows[0][0], rate, now, 1)[1]
+        after, wait = take(rows[0][0], rate, now, 1)
+        if wait and after != rows[0][0]:
+            await self._database.write(partial(_step_back, name=name, key=key, rate=rate, now=now))
+        return wait
 
 
 def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
@@ -58,6 +61,8 @@ def _take(
     row = connection.execute(_TAT, (name, key)).fetchone()
     after, wait = take(NEVER if row is None else row[0], rate, now, cost)
     if wait:
+        if row is not None and after != row[0]:
+            connection.execute(_SET, (after, name, key))
         return wait
     if row is not None:
         connection.execute(_SET, (after, name, key))
@@ -67,6 +72,14 @@ def _take(
     connection.execute(_ADD, (after, name, key))
     connection.execute(_RECOUNT, (1,))
     return 0.0
+
+
+def _step_back(connection: sqlite3.Connection, *, name: str, key: str, rate: Rate, now: float) -> None:
+    """Bring back a TAT that a step back of the clock has put out of reach (core/rates.py). Nothing is charged."""
+    row = connection.execute(_TAT, (name, key)).fetchone()
+    after, wait = (NEVER, 0.0) if row is None else take(row[0], rate, now, 1)
+    if wait:
+        connection.execute(_SET, (after, name, key))
 
 
 def _wait_for_room(first_end: float, now: float) -> float:

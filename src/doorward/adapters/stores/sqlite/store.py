@@ -42,17 +42,25 @@ _log = logging.getLogger(__name__)
 
 
 class SqliteStore:
-    """`process` names this process and no other living one: node and worker. `deadline` is in seconds, for each call.
+    """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
 
     `shared`: several processes admit connections over this file, so that rates and slots must be rows.
     """
 
     def __init__(
-        self, path: str | Path, *, clock: Clock, process: str, shared: bool, deadline: float = DEADLINE
+        self,
+        path: str | Path,
+        *,
+        clock: Clock,
+        process: str,
+        shared: bool,
+        deadline: float = DEADLINE,
+        sweep_every: float = _SWEEP_EVERY,
     ) -> None:
         self._clock = clock
         self._database = database = Database(Path(path), deadline=deadline)
         self._slots = SqliteSlots(database, process=process) if shared else None
+        self._sweep_every = sweep_every
         self._sweeper: asyncio.TimerHandle | None = None
         self.tickets: TicketStore = SqliteTickets(database, clock)
         self.rates: RateStore = SqliteRates(database) if shared else MemoryRates()
@@ -72,7 +80,7 @@ class SqliteStore:
         except BaseException:
             await self._database.close()
             raise
-        self._sweep_in(_SWEEP_EVERY)
+        self._sweep_in(self._sweep_every)
 
     async def close(self) -> None:
         """Finish what waits, and free this process's slots. Raises StoreError when that takes too long."""
@@ -105,7 +113,7 @@ class SqliteStore:
             self._database.write(partial(_sweep, now=self._clock.now())).add_done_callback(self._swept)
         except StoreError as error:
             _log.warning("not swept: %s", error)
-            self._sweep_in(_SWEEP_EVERY)
+            self._sweep_in(self._sweep_every)
 
     def _swept(self, sweep: "asyncio.Future[bool]") -> None:
         if self._sweeper is None or sweep.cancelled():
@@ -113,7 +121,7 @@ class SqliteStore:
         error = sweep.exception()
         if error is not None:
             _log.warning("not swept: %s", error)
-        self._sweep_in(_SWEEP_AGAIN if error is None and sweep.result() else _SWEEP_EVERY)
+        self._sweep_in(_SWEEP_AGAIN if error is None and sweep.result() else self._sweep_every)
 
 
 def _sweep(connection: sqlite3.Connection, *, now: float) -> bool:

@@ -37,47 +37,40 @@ class Writer:
         self._drop()
 
     def _commit(self, jobs: Sequence[Job], *, durable: bool) -> None:
-        jobs = self._begin(jobs, durable=durable)
-        connection = self._connection
-        if not jobs or connection is None:
+        connection = self._begin(jobs, durable=durable)
+        if connection is None:
             return
+        # Looked at again: the lock may have come after a caller was told that it was too late.
+        live = _still_wanted(jobs)
         try:
-            for job in jobs:
+            for job in live:
                 job.result = job.work(connection)
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - it is handed to the callers
             self._undo(error)
-            if len(jobs) == 1:
-                jobs[0].error = store_error(error)
+            if len(live) == 1:
+                live[0].error = store_error(error)
                 return
             # One of them spoils it for all. Which, is found by doing each alone: nothing of the batch was done.
-            for job in jobs:
+            for job in live:
                 self._commit([job], durable=durable)
 
-    def _begin(self, jobs: Sequence[Job], *, durable: bool) -> Sequence[Job]:
-        """Open a transaction and return the jobs that still count; none if it could not be opened."""
-        while True:
-            live = []
-            for job in jobs:
-                if job.over():
-                    job.error = StoreError("the store was locked or busy for too long")
-                else:
-                    live.append(job)
-            jobs = live
-            if not jobs:
-                return jobs
+    def _begin(self, jobs: Sequence[Job], *, durable: bool) -> sqlite3.Connection | None:
+        """Open a transaction. None, and an error for each job: it could not be opened while somebody waited."""
+        while jobs := _still_wanted(jobs):
             try:
-                self._ready(durable=durable).execute("BEGIN IMMEDIATE")
-                return jobs
+                connection = self._ready(durable=durable)
+                connection.execute("BEGIN IMMEDIATE")
+                return connection
             except Exception as error:  # noqa: BLE001 - it is handed to the callers
-                if is_busy(error):
-                    # Mostly the connection's patience has passed by now; in some states SQLite doesn't wait at all.
-                    self._pause.wait(0.002)
-                    continue
                 self._undo(error)
-                for job in jobs:
-                    job.error = store_error(error)
-                return []
+                if not is_busy(error):
+                    for job in jobs:
+                        job.error = store_error(error)
+                    return None
+                # Mostly the connection's patience has passed by now; in some states SQLite doesn't wait at all.
+                self._pause.wait(0.002)
+        return None
 
     def _ready(self, *, durable: bool) -> sqlite3.Connection:
         if self._connection is None:
@@ -109,9 +102,24 @@ class Writer:
 
     def _backfill(self) -> None:
         """Move the log into the database, while no commit of ours comes between, so that the log can start anew."""
-        self.overgrown = False
+        if self._connection is None:
+            return
         try:
-            if self._connection is not None:
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            busy, pages, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
             self._undo(error)
+            return
+        # Else another is moving it, or a reader still needs it: try again after the next batch, which costs little.
+        if not busy and pages == moved:
+            self.overgrown = False
+
+
+def _still_wanted(jobs: Sequence[Job]) -> list[Job]:
+    """Those that somebody waits for. The others are not done, and get an error."""
+    live = []
+    for job in jobs:
+        if job.over():
+            job.error = StoreError("the store was locked or busy for too long")
+        else:
+            live.append(job)
+    return live

@@ -1,0 +1,66 @@
+"""SQLite among several processes: what must happen once happens once, and what one did the others see."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from doorward.values.question import Slot, SlotsFull
+from tests.stores.grounds import NOW, SqliteGround
+from tests.stores.made import slot, ticket
+from tests.stores.neighbour import Neighbour
+
+
+async def test_what_may_happen_once_happens_once(tmp_path: Path) -> None:
+    ground = SqliteGround(tmp_path, shared=True)
+    store = await ground.store("a:9")
+    codes = range(200)
+    for code in codes:
+        await store.tickets.put(ticket(code), most=1000)
+    async with AsyncExitStack() as stack:
+        four = [await stack.enter_async_context(Neighbour(ground.path, f"a:{n}")) for n in range(4)]
+        spent = await asyncio.gather(*(one.ask(*(["spend", code] for code in codes)) for one in four))
+        assert [sum(column) for column in zip(*spent, strict=True)] == [1] * len(codes)
+
+        waits = await asyncio.gather(*(one.ask(*[["rate", "k"]] * 30) for one in four))
+        assert sum(wait == 0.0 for row in waits for wait in row) == 20
+
+        held = await asyncio.gather(
+            *(one.ask(*(["slot", f"{n}-{m}", 7] for m in range(10))) for n, one in enumerate(four))
+        )
+        assert sum(sum(row) for row in held) == 7
+
+        added = await asyncio.gather(*(one.ask(["key", f"k{n}"]) for n, one in enumerate(four)))
+        assert sum(row[0] for row in added) == 1
+
+        versions = [await store.bans.version()]
+        for one in four:
+            await one.ask(["ban"])
+            versions.append(await store.bans.version())
+        assert len(set(versions)) == 5
+
+        for n, one in enumerate(four):
+            [sequence] = await one.ask(["revoke", f"user{n}"])
+            assert [read.sequence for read in await store.revocations.read(after=sequence - 1)] == [sequence]
+    await ground.end()
+
+
+async def test_slots_of_a_killed_process_come_free(tmp_path: Path) -> None:
+    ground = SqliteGround(tmp_path, shared=True)
+    store = await ground.store("a:0")
+    async with Neighbour(ground.path, "a:1") as other:
+        assert await other.ask(["slot", "c1", 1]) == [True]
+        assert isinstance(await store.slots.take(slot("c2", per_identity=1), now=NOW), SlotsFull)
+        await other.kill()
+    for after in (2, 4, 6, 8):
+        await store.slots.beat(now=NOW + after)
+    assert await store.slots.take(slot("c2", per_identity=1), now=NOW + 8) == Slot()
+    await ground.end()
+
+
+async def test_processes_that_start_at_once_make_one_schema(tmp_path: Path) -> None:
+    path = tmp_path / "doorward.db"
+    async with AsyncExitStack() as stack:
+        started = await asyncio.gather(
+            *(stack.enter_async_context(Neighbour(path, f"a:{n}")) for n in range(4)),
+        )
+        assert [await one.ask(["revoke", "alice"]) for one in started] == [[1], [2], [3], [4]]
