@@ -5,7 +5,7 @@ The same `prove` serves the handshake, the renewal and the buying of a ticket: t
 PRODUCT section 6 numbers the steps; `doorward explain` prints them.
 """
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from doorward.core import forwarding, leases
 from doorward.core.handshakes import offered_protocols, upgrade_fault
@@ -27,6 +27,7 @@ from doorward.values.question import (
     BackendFailed,
     OpenBackend,
     Register,
+    Slot,
     SlotsFull,
     TakePending,
     TakeRate,
@@ -34,6 +35,14 @@ from doorward.values.question import (
 )
 from doorward.values.rules import Compression, ControlMessages, Rate, Route, Rules
 from doorward.values.session import Session
+
+_EXPIRED: Final = {
+    Kind.TOKEN: Reason.TOKEN_EXPIRED,
+    Kind.TICKET: Reason.TICKET_EXPIRED,
+    Kind.SESSION: Reason.SESSION_EXPIRED,
+    Kind.PASSWORD: Reason.SESSION_EXPIRED,
+    Kind.CERTIFICATE: Reason.SESSION_EXPIRED,
+}
 
 
 def admit(
@@ -106,6 +115,7 @@ def admit(
     # 12: the backend says yes as well
     controls = _controls_on(handshake, route)
     offers = offered_protocols(handshake) or ()
+    public = forwarding.public_offers(offers)
     deflate = route.compression is Compression.PASS and not controls and forwarding.has_deflate(handshake)
     backend, now = yield from ask(
         OpenBackend(
@@ -115,13 +125,15 @@ def admit(
             peer=peer,
             principal=principal,
             connection=connection,
-            protocols=forwarding.public_offers(offers),
+            protocols=public,
             deflate=deflate,
         )
     )
     match backend:
-        case Found(BackendAnswer(protocol, extension)):
+        case Found(BackendAnswer(protocol, extension)) if protocol is None or protocol in public:
             pass
+        case Found(BackendAnswer()):
+            return Deny(Reason.BACKEND_NONSENSE, Step.BACKEND, note="a subprotocol that was not offered")
         case Found(BackendFailed(reason, note)):
             return Deny(reason, Step.BACKEND, note=note)
         case _:
@@ -151,8 +163,11 @@ def admit(
     current = yield from unrevoked(principal, rules, connection=connection, step=Step.REGISTER)
     if isinstance(current, Deny):
         return current
-    if current[0] != principal:
+    current_principal, now = current
+    if current_principal != principal:
         return Deny(Reason.REVOKED_BEFORE, Step.REGISTER, note="roles changed during the handshake")
+    if principal.expires_at is not None and now >= principal.expires_at:
+        return Deny(_EXPIRED[credential.kind], Step.REGISTER, note="ran out during the handshake")
     return Allow(admission)
 
 
@@ -204,8 +219,10 @@ def address_fault(peer: Peer, rules: Rules, *, pending: bool = True) -> Steps[De
             return Deny(reason, Step.ADDRESS)
     if pending:
         answer, _ = yield from ask(TakePending(key, limits.pending_per_address))
-        if not isinstance(answer, Found):
+        if answer is MISSING:
             return Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
+        if not isinstance(answer, Found):
+            return Deny(Reason.STORE_UNAVAILABLE, Step.ADDRESS)
     refused = Deny(Reason.ADDRESS_REFUSALS, Step.ADDRESS)
     limited = yield from _rate("refusals_per_address", key, limits.refusals_per_address, refused, cost=0)
     if limited is not None:
@@ -241,7 +258,7 @@ def _slot(principal: Principal, peer: Peer, route: Route, rules: Rules, connecti
     match answer:
         case Found(SlotsFull(reason)):
             return Deny(reason, Step.SLOT, retry_after=None)
-        case Found(_):
+        case Found(Slot()):
             return None
         case _:
             return Deny(Reason.STORE_UNAVAILABLE, Step.SLOT)

@@ -5,6 +5,7 @@ A generator yields a Question and is sent a Reply: the Answer, and the time by t
 
 import hashlib
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Final, TypeVar, assert_never
 
 from doorward.core import revocation
@@ -76,7 +77,7 @@ def prove(
             found = judge_session(answer, now=now)
             if isinstance(found, Deny):
                 return found
-            session, judged = found, found.principal
+            session, judged = found, lent_by(found)
         case Kind.PASSWORD | Kind.CERTIFICATE:
             return Deny(Reason.CREDENTIAL_MISPLACED, Step.READ)
         case _:
@@ -90,6 +91,12 @@ def prove(
     principal, now = current
     trail.principal = principal
     return principal, connection, session, now
+
+
+def lent_by(session: Session) -> Principal:
+    """A session lends its end: nothing of it lasts longer (PRODUCT section 7)."""
+    ends = [end for end in (session.expires_at, session.principal.expires_at) if end is not None]
+    return replace(session.principal, expires_at=min(ends))
 
 
 def _prove_token(credential: Credential, rules: Rules, now: float) -> Steps[tuple[Principal | Deny, float]]:
@@ -129,20 +136,9 @@ def unrevoked(
 
 def with_roles(principal: Principal, roles: tuple[str, ...], rules: Rules) -> Principal:
     """The principal with other roles, and the permissions that follow from them."""
-    return Principal(
-        identity=principal.identity,
-        kind=principal.kind,
-        issued_at=principal.issued_at,
-        expires_at=principal.expires_at,
-        session=principal.session,
-        token_id=principal.token_id,
-        roles=roles,
-        granted=principal.granted,
-        permissions=effective(principal.granted, roles, rules.roles),
-        claims=principal.claims,
-    )
+    return replace(principal, roles=roles, permissions=effective(principal.granted, roles, rules.roles))
 
 
 def digest(code: str) -> bytes:
     """What the stores know of a ticket or session: SHA-256 of the code, which has 256 bits of its own (TKT-02)."""
-    return hashlib.sha256(code.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).digest()

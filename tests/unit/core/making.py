@@ -2,14 +2,13 @@
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 from doorward.core.admission import admit
 from doorward.core.handshakes import parse_head
-from doorward.testing import START, Played, Reaction, play
+from doorward.testing import START, Played, play
 from doorward.values.audit import Trail
 from doorward.values.credential import Kind
 from doorward.values.decision import Decision
@@ -92,7 +91,7 @@ def handshake(target: str = "/chat/lobby", *add: str, **changes: Any) -> Handsha
 def knock(
     handshake: Handshake,
     rules: Rules,
-    answers: Mapping[type, Reaction] | None = None,
+    answers: Any = None,
     *,
     wire: Wire = LOOPBACK,
     trail: Trail | None = None,

@@ -96,7 +96,7 @@ class TestTheHead:
         raw = f"{line}\r\nHost: gw.example\r\n\r\n".encode("latin-1")
         assert grammar(raw) == (Reason.HEAD_GRAMMAR, Step.HEAD)
 
-    @pytest.mark.parametrize("octet", [*range(0x00, 0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
+    @pytest.mark.parametrize("octet", [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F])
     def test_no_control_character_anywhere(self, octet) -> None:
         for raw in (b"GET /%c HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nX: a%cb\r\n\r\n"):
             assert grammar(raw % octet) == (Reason.HEAD_GRAMMAR, Step.HEAD)
@@ -360,7 +360,7 @@ def test_the_first_of_two_faults_answers() -> None:
         ({"sec_websocket_key": "x"}, Reason.KEY_MALFORMED),
         ({"sec_websocket_protocol": ","}, Reason.PROTOCOLS_MALFORMED),
     ]
-    changes: dict[str, str] = {}
+    changes: dict = {}
     for change, reason in reversed(order):
         changes |= change
         assert fault(**changes) is reason
