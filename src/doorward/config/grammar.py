@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from doorward.core.origins import is_origin
 from doorward.values.rules import Network, Rate
 
-_DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _SIZE: Final = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)?")
 _RATE: Final = re.compile(r"([0-9]{1,9})/(s|min|h|d)(?: burst ([0-9]{1,9}))?")
 _HOST: Final = re.compile(

@@ -1,0 +1,86 @@
+"""`doorward init`: a file that starts and a private key; nothing is overwritten, and the key never."""
+
+import stat
+
+import pytest
+
+from doorward.adapters.crypto.master import load_key_file
+from doorward.config.config import Config
+from doorward.config.load import load
+from tests.architecture.source import ROOT
+
+
+def mode(path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_it_writes_a_file_that_starts_and_a_key(doorward, tmp_path) -> None:
+    said = doorward("init", "--backend", "ws://127.0.0.1:9000")
+    assert (said.code, said.out) == (0, "")
+    assert "wrote doorward.toml and doorward.key" in said.err
+    assert said.err.endswith("Next: `doorward check`, then `doorward run`.\n")
+    assert mode(tmp_path / "doorward.key") == 0o600
+    assert not mode(tmp_path / "doorward.toml") & 0o007
+    load_key_file(tmp_path / "doorward.key")
+    found = load(tmp_path / "doorward.toml", environment={}, open_files=20_000)
+    assert isinstance(found, Config)
+    assert [route.path.text for route in found.settings.routes] == ["/{rest*}"]
+    assert doorward("check").code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"doorward.toml", "doorward.key"}
+
+
+def test_the_shipped_example_is_what_it_writes(doorward, tmp_path) -> None:
+    doorward("init", "--backend", "ws://127.0.0.1:9000")
+    example = (ROOT / "examples" / "minimal.toml").read_text(encoding="utf-8")
+    assert (tmp_path / "doorward.toml").read_text(encoding="utf-8") == example
+
+
+def test_two_keys_are_never_the_same(doorward, tmp_path) -> None:
+    doorward("init", "--backend", "ws://a", "-c", "doorward.toml")
+    (tmp_path / "inner").mkdir()
+    doorward("init", "--backend", "ws://a", "-c", "inner/doorward.toml")
+    assert (tmp_path / "doorward.key").read_text() != (tmp_path / "inner" / "doorward.key").read_text()
+
+
+def test_it_does_not_overwrite(doorward, tmp_path) -> None:
+    (tmp_path / "doorward.toml").write_text("mine")
+    said = doorward("init", "--backend", "ws://127.0.0.1:9000")
+    assert said.code == 2
+    assert "--force" in said.err
+    assert (tmp_path / "doorward.toml").read_text() == "mine"
+    assert not (tmp_path / "doorward.key").exists()
+
+
+def test_force_overwrites_the_file_and_keeps_the_key(doorward, tmp_path) -> None:
+    doorward("init", "--backend", "ws://127.0.0.1:9000")
+    key = (tmp_path / "doorward.key").read_bytes()
+    said = doorward("init", "--backend", "wss://other:9", "--force")
+    assert said.code == 0
+    assert "kept doorward.key" in said.err
+    assert (tmp_path / "doorward.key").read_bytes() == key
+    assert 'backend = "wss://other:9"' in (tmp_path / "doorward.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    "backend", ["http://127.0.0.1:9000", "127.0.0.1:9000", 'ws://a"b', "ws://h/{room}", "ws://u:pw@h"]
+)
+def test_a_backend_that_is_none_writes_nothing(doorward, tmp_path, backend) -> None:
+    said = doorward("init", "--backend", backend)
+    assert said.code == 2
+    assert "--backend" in said.err
+    assert "pw" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_folder(doorward, tmp_path) -> None:
+    (tmp_path / "inner").mkdir()
+    said = doorward("init", "--backend", "ws://h", "-c", "inner/gw.toml")
+    assert said.code == 0
+    assert "`doorward check -c inner/gw.toml`" in said.err
+    assert {path.name for path in (tmp_path / "inner").iterdir()} == {"gw.toml", "doorward.key"}
+
+
+def test_a_folder_that_is_not_there_fails(doorward) -> None:
+    said = doorward("init", "--backend", "ws://h", "-c", "nowhere/gw.toml")
+    assert said.code == 1
+    assert "can't be written" in said.err
