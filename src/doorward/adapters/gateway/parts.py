@@ -148,8 +148,8 @@ class GatewayParts(FrontParts, Protocol):
     def listen(self) -> Where: ...
 
     @property
-    def admin_listen(self) -> Where | None:
-        """None: this worker has no admin listener (only worker 0 has one)."""
+    def admin_listen(self) -> Where:
+        """Each of several workers listens here as well: any one answers for the node."""
 
     @property
     def drain_timeout(self) -> float: ...

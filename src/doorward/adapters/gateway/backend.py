@@ -1,0 +1,171 @@
+"""The backend's side of a handshake: our own small WebSocket client, which believes nothing but a strict 101.
+
+The client's key is passed on, so the backend's accept is the client's (HOUSE). What was opened and not taken by a relay
+is closed again, whatever became of the admission.
+"""
+
+import asyncio
+from typing import Final
+
+from doorward.adapters.gateway.answers import BEGINNING, MAX_ANSWER, read_answer
+from doorward.adapters.gateway.parts import BackendPlace, FrontParts
+from doorward.adapters.gateway.secured import SHUTDOWN_WITHIN
+from doorward.adapters.gateway.sockets import find_vanished_behind
+from doorward.core.forwarding import backend_headers, backend_target
+from doorward.values.admission import BackendAnswer
+from doorward.values.decision import Reason
+from doorward.values.question import BackendFailed, OpenBackend
+
+CONNECT_WITHIN: Final = 5.0
+ANSWER_WITHIN: Final = 10.0
+
+
+class Answering(asyncio.Protocol):
+    """A backend's connection until its answer is read. Then reading pauses; what came with the head is `surplus`.
+
+    One read's worth of frames may lie there, since a backend may speak as soon as it has said 101.
+    """
+
+    __slots__ = ("_done", "_head", "dry", "fault", "head", "surplus", "transport")
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self._done = done
+        self._head = b""
+        self.head = b""
+        self.surplus = b""
+        self.fault = ""
+        self.dry = False
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.head or self.fault:
+            self.surplus += data
+            return
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if self._head[: len(BEGINNING)] != BEGINNING[: len(self._head)]:
+            self._end("it is no HTTP/1.1 answer")
+        elif (len(self._head) if end < 0 else end + 4) > MAX_ANSWER:
+            self._end("the answer's head is too large")
+        elif end >= 0:
+            self.head, self.surplus = self._head[: end + 4], self._head[end + 4 :]
+            self._end("")
+
+    def eof_received(self) -> bool:
+        self.dry = True
+        self._end("closed without an answer")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.dry = True
+        self._end("closed without an answer")
+
+    def _end(self, fault: str) -> None:
+        if self._done.done():
+            return
+        self.fault = fault
+        self._head = b""
+        if self.transport is not None:
+            self.transport.pause_reading()
+        self._done.set_result(None)
+
+
+class BackendConnector:
+    """Fulfils ports.Connector for one handshake. `opened` is the backend's connection after a good answer."""
+
+    __slots__ = ("_parts", "opened")
+
+    def __init__(self, parts: FrontParts) -> None:
+        self._parts = parts
+        self.opened: Answering | None = None
+
+    async def open(self, question: OpenBackend) -> BackendAnswer | BackendFailed:
+        place = self._parts.backend_of(question.route)
+        request = request_of(question, place)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answering = Answering(done)
+        try:
+            transport = await _connect(answering, place)
+        except TimeoutError:
+            return BackendFailed(Reason.BACKEND_TIMEOUT, "no connection in time")
+        except OSError as error:
+            return BackendFailed(Reason.BACKEND_UNREACHABLE, type(error).__name__)
+        try:
+            transport.write(request)
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await done
+            if answering.fault:
+                answer: BackendAnswer | BackendFailed = BackendFailed(Reason.BACKEND_NONSENSE, answering.fault)
+            else:
+                answer = read_answer(
+                    answering.head,
+                    key=question.handshake.one("sec-websocket-key") or "",
+                    protocols=question.protocols,
+                    deflate=question.deflate,
+                )
+        except TimeoutError:
+            answer = BackendFailed(Reason.BACKEND_TIMEOUT, "no answer in time")
+        except BaseException:
+            transport.abort()
+            raise
+        if isinstance(answer, BackendFailed):
+            transport.abort()
+        else:
+            self.opened = answering
+        return answer
+
+    def take(self) -> Answering | None:
+        """What was opened, for a relay, which answers for it from here on."""
+        opened, self.opened = self.opened, None
+        return opened
+
+    def discard(self) -> None:
+        """Close what was opened: the admission came to nothing."""
+        opened = self.take()
+        if opened is not None and opened.transport is not None:
+            opened.transport.abort()
+
+
+async def _connect(answering: Answering, place: BackendPlace) -> asyncio.Transport:
+    """TCP, or TLS with the certificate verified. Raises TimeoutError, or OSError (ssl.SSLError is one)."""
+    loop = asyncio.get_running_loop()
+    transport: asyncio.Transport
+    async with asyncio.timeout(CONNECT_WITHIN):
+        if place.tls is None:
+            transport, _ = await loop.create_connection(lambda: answering, place.host, place.port)
+        else:
+            transport, _ = await loop.create_connection(
+                lambda: answering,
+                place.host,
+                place.port,
+                ssl=place.tls,
+                server_hostname=place.server_name or place.host,
+                ssl_handshake_timeout=CONNECT_WITHIN,
+                ssl_shutdown_timeout=SHUTDOWN_WITHIN,
+            )
+    find_vanished_behind(transport)
+    return transport
+
+
+def request_of(question: OpenBackend, place: BackendPlace) -> bytes:
+    """The whole request. Header values are latin-1 text of the client's, which passed the grammar, or ours in ASCII."""
+    route, handshake = question.route, question.handshake
+    target = backend_target(handshake, route.backend or "", question.parameters)
+    headers = backend_headers(
+        handshake,
+        route=route,
+        peer=question.peer,
+        principal=question.principal,
+        connection=question.connection,
+        protocols=question.protocols,
+        deflate=question.deflate,
+    )
+    if place.assertion is not None:
+        headers.append(
+            ("X-Doorward-Assertion", place.assertion(question.principal, question.connection, place.audience))
+        )
+    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

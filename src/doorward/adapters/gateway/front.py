@@ -1,0 +1,254 @@
+"""Every connection begins here: its head is read by us, within its deadline, and then it is one of three things.
+
+One of our own endpoints, for one HTTP exchange; a handshake for the door; or refused, with a page and an end. There is
+no fourth, and no way from one to another: nothing that came after the head is ever read as another request.
+"""
+
+import asyncio
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from doorward.adapters.gateway.backend import BackendConnector
+from doorward.adapters.gateway.exchange import Exchange, body_size, rebuilt_head
+from doorward.adapters.gateway.heads import Head
+from doorward.adapters.gateway.parts import Reports
+from doorward.adapters.gateway.refusals import refusal, refusal_by_close
+from doorward.adapters.gateway.relay import Relay
+from doorward.adapters.gateway.secured import below
+from doorward.adapters.gateway.sockets import cut
+from doorward.adapters.gateway.tls import SERVER_NAME
+from doorward.adapters.gateway.upgrading import accept_of, switching
+from doorward.core.handshakes import parse_head
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.handshake import Handshake
+from doorward.values.peer import Address, Wire
+
+if TYPE_CHECKING:
+    from doorward.adapters.gateway.listening import Listener
+
+MAX_SURPLUS: Final = 65536
+"""Bytes that may come with a handshake's head; they wait for the 101 (SECURITY D4)."""
+LINGER: Final = 1.0
+"""Seconds in which a refused peer may read its answer before the connection is gone."""
+
+_TIMEOUT: Final = Deny(Reason.HEAD_TIMEOUT, Step.HEAD)
+_EARLY_END: Final = Deny(Reason.HEAD_GRAMMAR, Step.HEAD, note="ended before its empty line")
+_SURPLUS: Final = Deny(Reason.HEAD_TOO_LARGE, Step.HEAD, note="more than 64 KiB before the 101")
+_OVERLOADED: Final = Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
+_INTERNAL: Final = Deny(Reason.INTERNAL, Step.HEAD)
+
+
+class Front(asyncio.Protocol):
+    """One connection from its accept to its decision. `raw` is its TCP transport, under TLS too, once there is one."""
+
+    __slots__ = ("_deadline", "_head", "_listener", "_over", "_task", "_transport", "proxied", "proxied_tls", "raw")
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self._head: Head | None = Head()
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._over = False  # an answer is written, or the connection has become something else
+        self.raw: asyncio.Transport | None = None
+        self.proxied: Address | None = None
+        self.proxied_tls: bool | None = None
+        self._deadline = listener.loop.call_later(listener.parts.handshake_timeout, self._late)
+        listener.fronts.add(self)
+
+    # ---- the head ---------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._transport = transport
+        secured = below(transport)
+        if secured is None:
+            self.raw = transport
+        else:
+            secured.awaiting = None
+        if self._listener.is_full:
+            self._refuse_unseen(_OVERLOADED)
+
+    def data_received(self, data: bytes) -> None:
+        head = self._head
+        if self._over:
+            return
+        if head is None:  # reading is paused at the door, so none of it may be lost
+            self._cut()
+            return
+        try:
+            whole = head.add(data)
+            if isinstance(whole, Deny):
+                self._refuse_unseen(whole)
+            elif whole:
+                self._head = None
+                self._deadline.cancel()
+                self._judge(head)
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
+            self._listener.parts.wrong("front", error)
+            self._refuse(_INTERNAL)
+
+    def _judge(self, head: Head) -> None:
+        handshake = parse_head(head.head)
+        if isinstance(handshake, Deny):
+            self._refuse_unseen(handshake)
+        elif self._listener.parts.is_ours(handshake.path):
+            self._exchange(handshake, head.surplus)
+        elif len(head.surplus) > MAX_SURPLUS:
+            self._refuse_unseen(_SURPLUS, handshake)
+        else:
+            if self._transport is not None:
+                self._transport.pause_reading()
+            self._task = self._listener.loop.create_task(self._enter(handshake, head.surplus))
+
+    def _late(self) -> None:
+        """The head was not complete in time: 408 where something was said, a cut where nothing was."""
+        if self._over:
+            return
+        if self._transport is not None and self._head is not None and self._head.begun:
+            self._refuse_unseen(_TIMEOUT)
+            return
+        self._listener.parts.door.refuse(self.wire(), _TIMEOUT)
+        self._cut()
+
+    def eof_received(self) -> bool:
+        if not self._over and self._head is not None and self._head.begun:
+            self._refuse_unseen(_EARLY_END)
+        return False
+
+    # ---- our own endpoints ------------------------------------------------------------------------------------------
+
+    def _exchange(self, handshake: Handshake, surplus: bytes) -> None:
+        body, transport = body_size(handshake), self._transport
+        if isinstance(body, Deny):
+            self._refuse_unseen(body, handshake)
+        elif transport is not None:
+            self._over = True
+            listener = self._listener
+            http = listener.http.protocol(listener.loop, self.wire(), handshake)
+            exchange = Exchange(http, body=body, left=self._left)
+            self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._cut)
+            transport.set_protocol(exchange)
+            exchange.begin(transport, rebuilt_head(handshake), surplus)
+
+    # ---- the door ---------------------------------------------------------------------------------------------------
+
+    async def _enter(self, handshake: Handshake, surplus: bytes) -> None:
+        parts = self._listener.parts
+        connector = BackendConnector(parts)
+        try:
+            answer = await parts.door.admit(handshake, self.wire(), connector)
+            if isinstance(answer, Deny):
+                self._refuse(answer, handshake)
+            else:
+                self._admit(answer, handshake, surplus, connector)
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
+            parts.wrong("front", error)
+            self._refuse(_INTERNAL)
+        finally:
+            self._task = None
+            connector.discard()
+
+    def _admit(self, live: Reports, handshake: Handshake, surplus: bytes, connector: BackendConnector) -> None:
+        listener, transport = self._listener, self._transport
+        backend = connector.take()
+        if transport is None or transport.is_closing() or backend is None or backend.transport is None:
+            live.abandon()
+            self._cut()
+            return
+        try:
+            relay = self._join(live, transport, backend.transport, handshake)
+        except BaseException:
+            live.abandon()
+            backend.transport.abort()
+            raise
+        self._over = True
+        listener.fronts.discard(self)
+        live.attach(relay)
+        relay.begin(from_peer=surplus, from_backend=backend.surplus, backend_dry=backend.dry)
+
+    def _join(self, live: Reports, peer: asyncio.Transport, backend: asyncio.Transport, handshake: Handshake) -> Relay:
+        """Write the 101, and put the relay between the two."""
+        listener, admission = self._listener, live.admission
+        deflate = admission.deflate
+        rules = listener.rule_book.of(admission.route, controls=admission.controls, deflate=deflate is not None)
+        accept = accept_of(handshake.one("sec-websocket-key") or "")
+        peer.write(switching(accept=accept, protocol=admission.protocol, deflate=deflate))
+        return Relay(
+            live,
+            peer=peer,
+            backend=backend,
+            rules=rules,
+            clock=listener.parts.clock,
+            entropy=listener.parts.entropy,
+            left=listener.left,
+        )
+
+    # ---- the end ----------------------------------------------------------------------------------------------------
+
+    def _refuse_unseen(self, deny: Deny, handshake: Handshake | None = None) -> None:
+        """Refuse what the door has not seen: it audits, and charges the address, all the same."""
+        self._listener.parts.door.refuse(self.wire(), deny, handshake)
+        self._refuse(deny, handshake)
+
+    def _refuse(self, deny: Deny, handshake: Handshake | None = None) -> None:
+        """Write the answer, say FIN, and leave the peer a moment to read it: a close at once could reset it away."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._over:
+            self._cut()
+            return
+        self._over = True
+        self._head = None
+        self._deadline.cancel()
+        page = None
+        if handshake is not None:
+            page = refusal_by_close(deny, handshake, self._listener.parts.route_of(handshake.path))
+        head_only = handshake is not None and handshake.method == "HEAD"
+        transport.write(page if page is not None else refusal(deny, head_only=head_only))
+        if transport.get_extra_info("ssl_object") is not None:
+            transport.close()  # waits for the other end's close_notify, and not for long
+        else:
+            transport.write_eof()
+            transport.resume_reading()
+        self._deadline = self._listener.loop.call_later(LINGER, self._cut)
+
+    def _cut(self) -> None:
+        self._over = True
+        self._deadline.cancel()
+        if self.raw is not None:
+            cut(self.raw)
+
+    def _left(self) -> None:
+        self._deadline.cancel()
+        self._listener.fronts.discard(self)
+        self._listener.left()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._over = True
+        self._transport = None
+        if self._task is not None:
+            self._task.cancel()
+        self._left()
+
+    def shut(self) -> None:
+        """The process stops: end what is not live."""
+        self._cut()
+
+    def wire(self) -> Wire:
+        """What the transport knows of the peer."""
+        address, port = peer_address(self.raw)
+        secured = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return Wire(
+            address=address,
+            port=port,
+            tls=secured is not None,
+            server_name=getattr(secured, SERVER_NAME, None),
+            proxied=self.proxied,
+            proxied_tls=self.proxied_tls,
+        )
+
+
+def peer_address(transport: asyncio.Transport | None) -> tuple[Address | None, int]:
+    """The TCP peer's address and port; None for a Unix socket, and for a connection that is gone already."""
+    name = None if transport is None else transport.get_extra_info("peername")
+    if not isinstance(name, tuple) or len(name) < 2:
+        return None, 0
+    return ip_address(str(name[0]).partition("%")[0]), int(name[1])

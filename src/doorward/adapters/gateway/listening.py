@@ -1,0 +1,157 @@
+"""Who receives a connection that was accepted just now: PROXY protocol first where it is on, then TLS, then a front.
+
+The context, the timeouts and the trusted peers are those of this moment, so a reload needs no new socket.
+"""
+
+import asyncio
+import socket
+from typing import Final
+
+from doorward.adapters.gateway.exchange import HttpSide
+from doorward.adapters.gateway.front import Front, peer_address
+from doorward.adapters.gateway.parts import FrontParts, Where
+from doorward.adapters.gateway.proxy_protocol import Malformed, read_proxy
+from doorward.adapters.gateway.relay_rules import RuleBook
+from doorward.adapters.gateway.secured import Secured, secure
+from doorward.adapters.gateway.sockets import cut, find_vanished
+from doorward.values.decision import Deny, Reason, Step
+
+BACKLOG: Final = 1024
+SPARE: Final = 64
+"""Connections over the limit that still get a 503; any more are cut unread."""
+
+_MARKER_SIZE: Final = 8
+_NO_PROXY: Final = Deny(Reason.PROXY_PROTOCOL, Step.TRANSPORT)
+
+
+class Listener:
+    """One listening socket of this process. `fronts` are the connections without a decision, `count` is all of them."""
+
+    def __init__(self, parts: FrontParts, loop: asyncio.AbstractEventLoop) -> None:
+        self.parts = parts
+        self.loop = loop
+        self.http = HttpSide(parts)
+        self.rule_book = RuleBook(b"doorward:" + parts.entropy.bytes(_MARKER_SIZE))
+        self.fronts: set[Front] = set()
+        self.count = 0
+        self._server: asyncio.Server | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self.count > self.parts.max_connections
+
+    async def open(self, where: Where, *, share: bool) -> Where:
+        """Listen. `share`: other processes listen on the same port, and the kernel spreads. Returns the real place.
+
+        Raises OSError when the address can't be had.
+        """
+        sock = listening_socket(where, share=share)
+        try:
+            self._server = await self.loop.create_server(self._receive, sock=sock, backlog=BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        host, port = sock.getsockname()[:2]
+        return host, port
+
+    def _receive(self) -> asyncio.BaseProtocol:
+        """The protocol of a connection that was accepted just now."""
+        parts = self.parts
+        self.count += 1
+        if self.count > parts.max_connections + SPARE:
+            return _Cut(self)
+        front = Front(self)
+        context = parts.tls
+        inner: Front | Secured = front if context is None else secure(front, context, within=parts.handshake_timeout)
+        return Proxied(self, front, inner) if parts.proxy_protocol else inner
+
+    def left(self) -> None:
+        self.count -= 1
+
+    def stop(self) -> None:
+        """Accept no more."""
+        if self._server is not None:
+            self._server.close()
+
+    def shut(self) -> None:
+        """End all that is not live."""
+        for front in list(self.fronts):
+            front.shut()
+
+
+class Proxied(asyncio.Protocol):
+    """Before anything else a trusted proxy says for whom it speaks; who is not trusted, or says nothing, is cut."""
+
+    __slots__ = ("_data", "_front", "_inner", "_listener")
+
+    def __init__(self, listener: Listener, front: Front, inner: Front | Secured) -> None:
+        self._listener = listener
+        self._front = front
+        self._inner = inner
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._front.raw = transport
+        if not self._listener.parts.is_trusted(peer_address(transport)[0]):
+            self._cut()
+
+    def data_received(self, data: bytes) -> None:
+        transport = self._front.raw
+        if transport is None or transport.is_closing():
+            return
+        self._data += data
+        said = read_proxy(self._data)
+        if said is None:
+            return
+        if isinstance(said, Malformed):
+            self._cut()
+            return
+        self._front.proxied, self._front.proxied_tls = said.address, said.tls
+        rest, self._data = self._data[said.size :], b""
+        inner = self._inner
+        transport.set_protocol(inner)
+        inner.connection_made(transport)
+        if isinstance(inner, Secured):
+            inner.feed(rest)
+        elif rest:
+            inner.data_received(rest)
+
+    def _cut(self) -> None:
+        self._listener.parts.door.refuse(self._front.wire(), _NO_PROXY)
+        self._front.shut()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._front.connection_lost(exc)
+
+
+class _Cut(asyncio.Protocol):
+    """Too many: not even an answer."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        cut(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.left()
+
+
+def listening_socket(where: Where, *, share: bool) -> socket.socket:
+    """Bound and not yet listening. Accepted sockets inherit its options."""
+    host, port = where
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        find_vanished(sock)
+        sock.bind(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

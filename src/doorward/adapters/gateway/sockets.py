@@ -1,0 +1,56 @@
+"""What the kernel is told about a connection's socket, and what it knows of it: asyncio has no words for it.
+
+Linux only, as the gateway is. A socket is a real one, or what a transport gives as its "socket".
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+from typing import Final
+
+VANISHED_AFTER: Final = 30.0
+"""Seconds until the kernel gives up on a peer that acknowledges nothing, or keeps its window shut."""
+
+_IDLE: Final = 60
+_INTERVAL: Final = 15
+_PROBES: Final = 4
+_BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+def find_vanished(sock: socket.socket) -> None:
+    """Let the kernel notice an end that is no longer there. Accepted sockets inherit it from their listener."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _INTERVAL)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(VANISHED_AFTER * 1000))
+
+
+def find_vanished_behind(transport: asyncio.Transport) -> None:
+    """The same for a connection of our own making."""
+    shown = transport.get_extra_info("socket")
+    # what a transport shows makes a socket for every option anew, which costs more than the options
+    sock = socket.socket(shown.family, socket.SOCK_STREAM, 0, shown.fileno())
+    try:
+        find_vanished(sock)
+    finally:
+        sock.detach()
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Abort with a reset: what the kernel still holds for the other end is dropped with it (HOUSE: linger 0)."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
+def acknowledged(transport: asyncio.Transport) -> int:
+    """How many bytes the other end's kernel has taken: it stands still exactly while output does."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return 0
+    facts = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
+    return int.from_bytes(facts[_BYTES_ACKED : _BYTES_ACKED + 8], sys.byteorder)
