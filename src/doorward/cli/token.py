@@ -95,7 +95,7 @@ def inspect(
                 trail=Trail(),
                 now=tools.clock.now(),
             ),
-            tools.answers.ask,
+            tools.answers.by_type,
             tools.clock,
         )
         return proof if isinstance(proof, Deny) else proof[0]

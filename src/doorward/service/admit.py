@@ -90,7 +90,7 @@ class Door:
         )
         try:
             async with asyncio.timeout(self._admission_timeout()):
-                return await drive(steps, passage.ask, watch.clock)
+                return await drive(steps, passage.by_type, watch.clock)
         except TimeoutError:
             reason = Reason.BACKEND_TIMEOUT if passage.slot is not None else Reason.ADMISSION_TIMEOUT
             return Deny(reason, Step.BACKEND if passage.slot is not None else Step.PROVE)

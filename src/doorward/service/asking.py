@@ -3,7 +3,7 @@
 Nothing here decides. A store that fails is Unavailable, a bug is `internal`, and both are refusals.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from doorward.core.proving import Steps
@@ -30,16 +30,26 @@ T = TypeVar("T")
 Ask = Callable[[Any], Awaitable[Answer[object]]]
 
 
-async def drive(steps: Steps[T], ask: Ask, clock: Clock) -> T:
-    """Run a generator of the core to its decision. The one place where questions meet stores."""
+async def drive(steps: Steps[T], by_type: Mapping[type, Ask], clock: Clock) -> T:
+    """Run a generator of the core to its decision. The one place where questions meet stores.
+
+    A question that nobody answers, and a store or verifier that fails, are Unavailable.
+    """
     try:
         question = next(steps)
         while True:
-            answer = await ask(question)
+            try:
+                answer = await by_type.get(type(question), _nobody)(question)
+            except (StoreError, VerifierError) as error:
+                answer = Unavailable(str(error))
             question = steps.send((answer, clock.now()))
     except StopIteration as done:
         decision: T = done.value
         return decision
+
+
+async def _nobody(question: Question) -> Answer[object]:
+    return Unavailable(f"nobody answers {type(question).__name__}")
 
 
 class Pending:
@@ -80,7 +90,7 @@ class Answers:
         self._withdrawals = withdrawals
         self._clock = clock
         self._observe = observe
-        self._by_type: dict[type, Ask] = {
+        self.by_type: dict[type, Ask] = {
             AskBan: self._ban,
             TakeRate: self._rate,
             VerifySignature: self._signature,
@@ -88,19 +98,6 @@ class Answers:
             FetchSession: self._session,
             AskRevocations: self._revocations,
         }
-
-    async def ask(self, question: Question) -> Answer[object]:
-        """The answer, or Unavailable for what failed and for a question that nobody here can answer."""
-        answer = self._by_type.get(type(question))
-        if answer is None:
-            return Unavailable(f"nobody answers {type(question).__name__}")
-        started = self._clock.now()
-        try:
-            return await answer(question)
-        except (StoreError, VerifierError) as error:
-            return Unavailable(str(error))
-        finally:
-            self._observe(type(question).__name__, self._clock.now() - started)
 
     async def _ban(self, question: AskBan) -> Answer[object]:
         if question.address is not None:
@@ -118,10 +115,15 @@ class Answers:
         return Found(wait)
 
     async def _signature(self, question: VerifySignature) -> Answer[object]:
-        return Found(await self._verifier.verify(question.token))
+        started = self._clock.now()
+        verdict = await self._verifier.verify(question.token)
+        self._observe("verify", self._clock.now() - started)
+        return Found(verdict)
 
     async def _ticket(self, question: SpendTicket) -> Answer[object]:
-        ticket = await self._store.tickets.spend(question.digest, now=self._clock.now())
+        started = self._clock.now()
+        ticket = await self._store.tickets.spend(question.digest, now=started)
+        self._observe("spend_ticket", self._clock.now() - started)
         return MISSING if ticket is None else Found(ticket)
 
     async def _session(self, question: FetchSession) -> Answer[object]:
@@ -156,29 +158,33 @@ class Passage:
         self.slot: str | None = None
         self.replaced: tuple[str, ...] = ()
 
-    async def ask(self, question: Question) -> Answer[object]:
-        match question:
-            case TakePending(key, most):
-                if not self._pending.take(key, most):
-                    return MISSING
-                self.pending = key
-                return Found(None)
-            case TakeSlot():
-                return await self._take_slot(question)
-            case OpenBackend():
-                return Found(await self._connector.open(question))
-            case Register():
-                return self._register(question)
-            case _:
-                return await self._answers.ask(question)
+    @property
+    def by_type(self) -> Mapping[type, Ask]:
+        """Who answers what on this way."""
+        return {
+            **self._answers.by_type,
+            TakePending: self._take_pending,
+            TakeSlot: self._take_slot,
+            OpenBackend: self._open_backend,
+            Register: self._registered,
+        }
+
+    async def _take_pending(self, question: TakePending) -> Answer[object]:
+        if not self._pending.take(question.key, question.most):
+            return MISSING
+        self.pending = question.key
+        return Found(None)
+
+    async def _open_backend(self, question: OpenBackend) -> Answer[object]:
+        return Found(await self._connector.open(question))
+
+    async def _registered(self, question: Register) -> Answer[object]:
+        return self._register(question)
 
     async def _take_slot(self, question: TakeSlot) -> Answer[object]:
-        try:
-            # noted before it is taken: a cancelled call may have taken it all the same
-            self.slot = question.connection
-            answer: Slot | SlotsFull = await self._slots.take(question, now=self._clock.now())
-        except StoreError as error:
-            return Unavailable(str(error))
+        # noted before it is taken: a cancelled call may have taken it all the same
+        self.slot = question.connection
+        answer: Slot | SlotsFull = await self._slots.take(question, now=self._clock.now())
         if isinstance(answer, SlotsFull):
             self.slot = None
         else:

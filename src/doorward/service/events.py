@@ -33,6 +33,10 @@ class Events:
     def subscribe(self, sink: AuditSink) -> None:
         self._sinks.append(sink)
 
+    def go_on_after(self, sequence: int) -> None:
+        """The audit file's newest sequence: no number is used twice across a restart."""
+        self._sequence = max(self._sequence, sequence)
+
     def emit(self, event: AuditEvent) -> None:
         """Take an event, and set what only the stream knows: its instant, node, worker and sequence."""
         if len(self._pending) >= MAX_PENDING:

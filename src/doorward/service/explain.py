@@ -1,16 +1,17 @@
 """Drives the same admission dry: it spends no ticket, rate or slot, and says what it could not know."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final
 
 from doorward.core.admission import admit
 from doorward.core.endings import ENDINGS
-from doorward.ports import Clock, Store, StoreError
-from doorward.service.asking import Answers, drive
+from doorward.ports import Clock, Store
+from doorward.service.asking import Answers, Ask, drive
 from doorward.values.admission import BackendAnswer
 from doorward.values.audit import Trail
-from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Reason, Step, Unavailable
+from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
 from doorward.values.principal import Identity
@@ -24,7 +25,7 @@ from doorward.values.question import (
     TakeRate,
     TakeSlot,
 )
-from doorward.values.rules import Rate, Rules
+from doorward.values.rules import Rules
 
 TITLES: Final = {
     Step.HEAD: "the request head is complete and well formed",
@@ -84,35 +85,39 @@ class DryAnswers:
         self._shared = shared
         self.unknown: dict[Step, str] = {}
 
-    async def ask(self, question: Question) -> Answer[object]:
-        match question:
-            case TakeRate(name, key, rate, _):
-                if not self._shared:
-                    step = Step.PERMIT if name.endswith("per_subject") else Step.ADDRESS
-                    self.unknown[step] = "the rates, which the running gateway keeps in its memory"
-                    return Found(0.0)
-                return await self._looked(name, key, rate)
-            case TakePending():
-                return Found(None)
-            case SpendTicket(digest):
-                try:
-                    ticket = await self._store.tickets.look(digest)
-                except StoreError as error:
-                    return Unavailable(str(error))
-                return MISSING if ticket is None else Found(ticket)
-            case TakeSlot():
-                self.unknown[Step.SLOT] = "whether a slot is free"
-                return Found(Slot())
-            case OpenBackend():
-                self.unknown[Step.BACKEND] = "what the backend would answer"
-                return Found(BackendAnswer(None))
-            case Register():
-                return Found(None)
-            case _:
-                return await self._answers.ask(question)
+    @property
+    def by_type(self) -> Mapping[type, Ask]:
+        return {
+            **self._answers.by_type,
+            TakeRate: self._look_at_rate,
+            TakePending: self._take_nothing,
+            SpendTicket: self._look_at_ticket,
+            TakeSlot: self._leave_slot,
+            OpenBackend: self._leave_backend,
+            Register: self._take_nothing,
+        }
 
-    async def _looked(self, name: str, key: str, rate: Rate) -> Answer[object]:
-        return await self._answers.ask(TakeRate(name=name, key=key, rate=rate, cost=0))
+    async def _take_nothing(self, question: Question) -> Answer[object]:
+        return Found(None)
+
+    async def _look_at_rate(self, question: TakeRate) -> Answer[object]:
+        if self._shared:
+            return await self._answers.by_type[TakeRate](replace(question, cost=0))
+        step = Step.PERMIT if question.name.endswith("per_subject") else Step.ADDRESS
+        self.unknown[step] = "the rates, which the running gateway keeps in its memory"
+        return Found(0.0)
+
+    async def _look_at_ticket(self, question: SpendTicket) -> Answer[object]:
+        ticket = await self._store.tickets.look(question.digest)
+        return MISSING if ticket is None else Found(ticket)
+
+    async def _leave_slot(self, question: TakeSlot) -> Answer[object]:
+        self.unknown[Step.SLOT] = "whether a slot is free"
+        return Found(Slot())
+
+    async def _leave_backend(self, question: OpenBackend) -> Answer[object]:
+        self.unknown[Step.BACKEND] = "what the backend would answer"
+        return Found(BackendAnswer(None))
 
 
 async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnswers, clock: Clock) -> Explanation:
@@ -122,7 +127,7 @@ async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnsw
         decision: Decision = head
     else:
         steps = admit(head, wire, rules, connection="explained", trail=trail, now=clock.now())
-        decision = await drive(steps, dry.ask, clock)
+        decision = await drive(steps, dry.by_type, clock)
     refused = decision if isinstance(decision, Deny) else None
     stopped = refused.step if refused is not None else None
     ending = ENDINGS[refused.reason] if refused is not None else None

@@ -161,7 +161,7 @@ class Desk:
 
     async def _judge(self, steps: Steps[T]) -> T | Deny:
         try:
-            return await drive(steps, self._answers.ask, self._watch.clock)
+            return await drive(steps, self._answers.by_type, self._watch.clock)
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
             self._watch.events.fault("desk", error)
             return Deny(Reason.INTERNAL, Step.HEAD)

@@ -195,7 +195,7 @@ class Watch:
                 trail=trail,
                 now=self.clock.now(),
             )
-            judged = await drive(steps, self._answers.ask, self.clock)
+            judged = await drive(steps, self._answers.by_type, self.clock)
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
             self.events.fault("renewal", error)
             judged = Deny(Reason.INTERNAL, Step.PROVE)

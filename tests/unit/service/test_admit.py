@@ -224,16 +224,18 @@ async def test_rv_24_a_revocation_at_any_moment_of_a_handshake_leaves_no_survivo
     world = World()
     await world.follower.start()
     asked = 0
-    plain = world.answers.ask
 
-    async def ask(question):
-        nonlocal asked
-        asked += 1
-        if asked == moment:
-            await world.revoke(subject())
-        return await plain(question)
+    def stalled(plain):
+        async def ask(question):
+            nonlocal asked
+            asked += 1
+            if asked == moment:
+                await world.revoke(subject())
+            return await plain(question)
 
-    world.answers.ask = ask  # type: ignore[method-assign]
+        return ask
+
+    world.answers.by_type = {kind: stalled(plain) for kind, plain in world.answers.by_type.items()}
     if moment == 11:
         world.connector.meanwhile = lambda: world.revoke(subject())
     entered = await world.enter()
