@@ -169,3 +169,7 @@ class GatewayParts(FrontParts, Protocol):
     async def drain(self) -> None:
         """readyz says no, new handshakes get 503, live connections 1012 spread over drain_timeout. Returns when none is
         left, or drain_timeout is over."""
+
+
+class StartError(Exception):
+    """The assembly can't be built or started. The text is one line for the operator."""

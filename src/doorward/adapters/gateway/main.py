@@ -1,0 +1,226 @@
+"""The gateway's main: it opens two listeners, owns the signals, and ends in order.
+
+uvicorn's Server and supervisor are not used: at shutdown they end all connections at once, and on SIGHUP they restart
+the workers (HOUSE, Main).
+"""
+
+import asyncio
+import gc
+import resource
+import signal
+from collections.abc import Callable
+from ssl import SSLContext
+from typing import Final
+
+import uvloop
+
+from doorward.adapters.gateway.listening import SPARE, Listener
+from doorward.adapters.gateway.parts import (
+    Application,
+    BackendPlace,
+    Doorstep,
+    FrontParts,
+    GatewayParts,
+    StartError,
+    Where,
+)
+from doorward.adapters.gateway.workers import DONE, START_FAILED, supervise
+from doorward.ports import Clock, Entropy, StoreError
+from doorward.values.peer import Address
+from doorward.values.rules import Route
+
+OTHER_FILES: Final = 200
+"""Open files besides the two of each connection: stores, logs, listeners, what is being refused."""
+
+THRESHOLDS: Final = (20_000, 20, 1_000)
+"""Of the garbage collector: a full collection would look at every live connection, and block for long (HOUSE)."""
+
+Opened = Callable[[Where, Where], None]
+
+
+def serve(build: Callable[[int], GatewayParts], *, workers: int, opened: Opened, note: Callable[[str], None]) -> int:
+    """Run until SIGTERM, and say how it went: 0, or 3 where it could not start (PRODUCT section 3).
+
+    `build` makes the assembly of worker N (0 and up) inside its own process, or raises StartError. `opened` is told
+    the gateway's and the admin listener's places, once for each worker.
+    """
+
+    def work(worker: int, lifeline: int | None, ready: Callable[[], None]) -> int:
+        def both(gateway: Where, admin: Where) -> None:
+            ready()
+            opened(gateway, admin)
+
+        try:
+            return run(build(worker), share=workers > 1, lifeline=lifeline, opened=both)
+        except (StartError, StoreError, OSError) as error:
+            note(f"could not start: {error}")
+            return START_FAILED
+
+    if workers == 1:
+        return work(0, None, lambda: None)
+    return supervise(work, workers=workers, note=note)
+
+
+def run(parts: GatewayParts, *, share: bool, lifeline: int | None, opened: Opened) -> int:
+    """One process. Raises StartError, StoreError or OSError where it can't start.
+
+    `share`: other workers listen on the same ports. `lifeline`: a file that ends when the parent does.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_Main(parts, share=share, lifeline=lifeline, opened=opened).run())
+
+
+class _Main:
+    def __init__(self, parts: GatewayParts, *, share: bool, lifeline: int | None, opened: Opened) -> None:
+        self._parts = parts
+        self._share = share
+        self._lifeline = lifeline
+        self._opened = opened
+        self._asked = asyncio.Event()  # to stop, in order
+        self._hurried = asyncio.Event()  # to stop at once
+        self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
+
+    async def run(self) -> int:
+        parts = self._parts
+        loop = asyncio.get_running_loop()
+        reserve_files(parts.max_connections)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if self._lifeline is not None:
+            loop.add_reader(self._lifeline, self._orphaned)
+        gateway, admin = Listener(parts, loop), Listener(AdminSide(parts), loop)
+        try:
+            await parts.start()
+            places = (
+                await gateway.open(parts.listen, share=self._share),
+                await admin.open(parts.admin_listen, share=self._share),
+            )
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*THRESHOLDS)
+            self._opened(*places)
+            await self._asked.wait()
+            await self._drain()
+        finally:
+            for listener in (gateway, admin):
+                listener.stop()
+                listener.shut()
+            await parts.stop()
+        return DONE
+
+    async def _drain(self) -> None:
+        """Until nobody is left, or the time is over, or somebody is in a hurry."""
+        drain = asyncio.ensure_future(self._parts.drain())
+        hurry = asyncio.ensure_future(self._hurried.wait())
+        try:
+            await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurry.cancel()
+            drain.cancel()
+        if drain.done() and not drain.cancelled() and (error := drain.exception()) is not None:
+            self._parts.wrong("drain", error)
+
+    def _stop(self) -> None:
+        if self._asked.is_set():
+            self._hurried.set()
+        self._asked.set()
+
+    def _orphaned(self) -> None:
+        """The parent is gone, by kill -9 perhaps: a worker on its own would hold the port against its successors."""
+        if self._lifeline is not None:
+            asyncio.get_running_loop().remove_reader(self._lifeline)
+        self._stop()
+
+    def _reload(self) -> None:
+        if self._reloading is not None:
+            self._reload_again = True
+            return
+        self._reloading = asyncio.get_running_loop().create_task(self._reload_all())
+
+    async def _reload_all(self) -> None:
+        try:
+            self._reload_again = True
+            while self._reload_again:
+                self._reload_again = False
+                await self._parts.reload()
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and the old configuration stays
+            self._parts.wrong("reload", error)
+        finally:
+            self._reloading = None
+
+
+def reserve_files(connections: int) -> None:
+    """Each connection takes two files. Raises StartError where this process may not open so many."""
+    wanted = 2 * connections + OTHER_FILES + SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise StartError(
+            f"{connections} connections need {wanted} open files, and this process may have {hard}: "
+            "raise the limit (LimitNOFILE, ulimit -n), or lower server.max_connections"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class AdminSide:
+    """The admin listener's parts: the same door's deadlines and audit, and all of it is ours. Fulfils FrontParts."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    @property
+    def door(self) -> Doorstep:
+        return self._parts.door
+
+    @property
+    def clock(self) -> Clock:
+        return self._parts.clock
+
+    @property
+    def entropy(self) -> Entropy:
+        return self._parts.entropy
+
+    @property
+    def application(self) -> Application:
+        return self._parts.admin_application
+
+    def is_ours(self, path: str) -> bool:
+        return True
+
+    def route_of(self, path: str) -> Route | None:
+        return None
+
+    def backend_of(self, route: Route) -> BackendPlace:
+        raise LookupError("the admin listener has no backends")
+
+    @property
+    def tls(self) -> SSLContext | None:
+        return None
+
+    @property
+    def proxy_protocol(self) -> bool:
+        return False
+
+    def is_trusted(self, address: Address | None) -> bool:
+        return False
+
+    @property
+    def handshake_timeout(self) -> float:
+        return self._parts.handshake_timeout
+
+    @property
+    def admission_timeout(self) -> float:
+        return self._parts.admission_timeout
+
+    @property
+    def max_connections(self) -> int:
+        return OTHER_FILES // 2
+
+    def wrong(self, where: str, error: BaseException) -> None:
+        self._parts.wrong(where, error)
+
+
+_: type[FrontParts] = AdminSide
