@@ -45,6 +45,13 @@ def test_each_is_applied_once_in_order(connection: sqlite3.Connection) -> None:
     ]
 
 
+def test_a_file_that_is_up_to_date_is_not_written_to(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    apply(connection, FIRST)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    apply(connection, FIRST)
+    assert (tmp_path / "file-wal").stat().st_size == 0
+
+
 def test_one_that_fails_leaves_the_file_as_it_was(connection: sqlite3.Connection) -> None:
     apply(connection, FIRST)
     with pytest.raises(sqlite3.OperationalError):

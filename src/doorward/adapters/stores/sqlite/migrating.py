@@ -73,7 +73,9 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], *, 
 
     Raises StoreError when the file is newer than this version, or was made by migrations that differ from these.
     """
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    # A file that is up to date is not written to: every command opens it.
+    if _number(connection, "PRAGMA application_id") != APPLICATION_ID:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(_TABLE)
     applied: dict[int, str] = dict(connection.execute("SELECT number, checksum FROM migrations").fetchall())
     newest = migrations[-1].number
