@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from doorward.core.control import PREFIX
 from doorward.core.frame_headers import encode_close, encode_frame, read_close
-from doorward.core.frame_messages import JSON_PING
+from doorward.core.frame_judge import Output
+from doorward.core.frame_messages import JSON_PING, Message
 from doorward.core.frames import Walker
 from doorward.values.message import (
     Boundary,
@@ -111,6 +112,7 @@ def rules(draw: st.DrawFn, *, masked: bool = True) -> FrameRules:
         empty_frames_per_message=draw(st.sampled_from([16, 16, 1])),
         message_rate=draw(rates),
         control_rate=draw(rates),
+        refusals_before_close=draw(st.sampled_from([None, 1])),
         deflate=draw(st.booleans()),
         control_messages=draw(st.sampled_from(Recognise)),
         control_message_size=draw(st.sampled_from([20, 8192])),
@@ -146,6 +148,9 @@ class Unskimmed(Walker):
     __slots__ = ()
 
     def _skim(self, data: bytes, at: int, now: float) -> int:
+        return at
+
+    def _skim_fragments(self, out: Output, at: int, message: Message) -> int:
         return at
 
 

@@ -181,21 +181,20 @@ class FrameJudge:
     def _admit(self, out: Output, frame: Header, message: Message, now: float) -> Reason | None:
         """One of the application's messages: decide its fate, and hand out what was kept back. A Reason ends it all."""
         kept, message.kept = message.kept, b""
-        if self.gate is Gate.DROP:
-            message.fate = Fate.DROP
-        elif (refused := self._refusal(now)) is not None:
-            # The receiver inflates a message by what those before it left behind (RFC 7692 section 7.2): with this one
-            # missing, the next would be garbage.
-            if frame.compressed:
-                return refused.reason
-            self.refused += 1
-            out.insert(frame.start, refused)
-            message.fate = Fate.DROP
-        else:
-            message.fate = Fate.PASS
-            if kept:
+        refused = self._refusal(now)
+        if refused is None:
+            message.fate = Fate.DROP if self.gate is Gate.DROP else Fate.PASS
+            if kept and message.fate is Fate.PASS:
                 out.insert(frame.start, kept)
                 self.payload_bytes += message.matched
+            return None
+        # The receiver inflates a compressed message by what those before it left behind (RFC 7692 section 7.2): with
+        # one missing, the next would be garbage. And where all are dropped, nobody is told of one more.
+        if frame.compressed or self.gate is Gate.DROP or self.refused == self.rules.refusals_before_close:
+            return refused.reason
+        self.refused += 1
+        out.insert(frame.start, refused)
+        message.fate = Fate.DROP
         return None
 
     def _refusal(self, now: float) -> Refused | None:

@@ -8,8 +8,10 @@ message, or one whole control message; and between frames nothing.
 Three places read the bytes, each at its own pace:
 
     feed    the middle of a long payload: one comparison a chunk
-    _skim   whole unfragmented messages that raise no question: a few comparisons each
-    _walk   everything else, by the judge, frame by frame. What _skim lets pass, the judge would let pass just so
+    _skim   whole unfragmented messages that raise no question, and small fragments: a few comparisons each
+    _walk   everything else, by the judge, frame by frame. What is skimmed, the judge would let pass just so
+
+The skims are what keeps a chunk full of tiny frames from holding up everybody else's.
 """
 
 from enum import Enum, unique
@@ -20,7 +22,7 @@ from typing import Final
 from doorward.core.control import PREFIX
 from doorward.core.frame_headers import MASKED
 from doorward.core.frame_judge import FrameJudge, Output
-from doorward.core.frame_messages import JSON_PING, Fate
+from doorward.core.frame_messages import JSON_PING, Fate, Message
 from doorward.core.rates import pace
 from doorward.values.decision import Reason
 from doorward.values.message import Boundary, Break, FrameRules, Gate, Piece, Recognise
@@ -186,14 +188,42 @@ class Walker(FrameJudge):
             after = self._judge(out, at, now)
             if after is None:
                 break
-            at = after
-            if self._message is None and not self.ended:
-                self._started = inf
-                if not self._asked and self.gate is _DELIVER:
-                    at = self._skim(data, at, now)
+            at = after if self.ended else self._hurry(out, after, now)
         out.flush(at)
         self._rest(data[at:], now)
         return out.pieces
+
+    def _hurry(self, out: Output, at: int, now: float) -> int:
+        """After a frame: past all that needs no judge."""
+        message = self._message
+        if message is None:
+            self._started = inf
+            return at if self._asked or self.gate is not _DELIVER else self._skim(out.data, at, now)
+        if message.left or message.fate is Fate.UNKNOWN:
+            return at
+        return self._skim_fragments(out, at, message)
+
+    def _skim_fragments(self, out: Output, at: int, message: Message) -> int:
+        """How far from `at`, between two fragments, there are only whole and small ones, of which none is the last."""
+        data, start = out.data, at
+        there = len(data)
+        mask_bit, header, limit, *_ = self._terms
+        frames, size = message.frames, message.size
+        most = self.rules.frames_per_message
+        while at + 1 < there and data[at] == 0x00 and frames < most:
+            length = data[at + 1] - mask_bit
+            end = at + header + length
+            if not 0 < length < 126 or end > there or size + length > limit:
+                break
+            frames += 1
+            size += length
+            at = end
+        if message.fate is Fate.PASS:
+            self.payload_bytes += size - message.size
+        else:
+            out.remove(start, at)
+        message.frames, message.size = frames, size
+        return at
 
     def _rest(self, held: bytes, now: float) -> None:
         """The chunk is used up, but for `held`."""

@@ -13,7 +13,7 @@ class Gate(Enum):
 
     DELIVER = "deliver"
     REFUSE = "refuse"  # each dropped whole, with a Refused: renewal is due and grace does not deliver
-    DROP = "drop"  # each dropped whole in silence: we are closing, and what still comes is nobody's
+    DROP = "drop"  # each dropped whole in silence: we are closing, and what still comes is nobody's; a flood ends it
 
 
 @unique
@@ -41,8 +41,9 @@ class FrameRules:
     its headers declare them, so compressed ones where `deflate` was negotiated; None is no limit. `frames_per_message`
     and `empty_frames_per_message` are at least 1. `message_time`: seconds from a message's first byte to its last;
     `math.inf` is no limit. `control_rate` counts pings, pongs, control messages and JSON pings, `message_rate` all
-    other messages. `control_message_size`: bytes of one control message. `json_ping`: answer exactly
-    `{"type":"ping"}`. `own_ping_marker`: how the payload of our own pings begins, at most 125 bytes.
+    other messages. `refusals_before_close`: so many are told one by one, the next ends the connection; None is no
+    limit. `control_message_size`: bytes of one control message. `json_ping`: answer exactly `{"type":"ping"}`.
+    `own_ping_marker`: how the payload of our own pings begins, at most 125 bytes.
     """
 
     masked: bool
@@ -52,6 +53,7 @@ class FrameRules:
     message_time: float = 30.0
     control_rate: Rate | None = Rate(count=5, period=1.0, burst=10)
     message_rate: Rate | None = None
+    refusals_before_close: int | None = None
     deflate: bool = False
     control_messages: Recognise = Recognise.OFF
     control_message_size: int = 8192

@@ -65,8 +65,8 @@ async def connect(port: int) -> socket.socket:
     return client
 
 
-def peer(pair: Pair) -> tuple[str, int] | None:
-    return pair.client.transport and pair.client.transport.get_extra_info("peername")
+def peer(pair: Pair) -> object:
+    return pair.client.transport is not None and pair.client.transport.get_extra_info("peername")
 
 
 async def to_the_client() -> None:

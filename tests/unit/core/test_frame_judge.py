@@ -344,6 +344,27 @@ def test_a_message_over_the_rate_is_refused_whole_and_the_next_may_pass() -> Non
     assert (walker.messages, walker.refused) == (3, 1)
 
 
+def test_so_many_refusals_are_told_and_the_next_ends_it() -> None:
+    """A flood costs no more than that, however large the chunk that it comes in."""
+    rules = FrameRules(masked=True, message_rate=Rate(10, 1.0, 2), refusals_before_close=3)
+    walker = Walker(rules)
+    pieces = walker.feed(AFTER * 30_000, 0.0)
+    assert [type(piece) for piece in pieces] == [bytes, Refused, Refused, Refused, Violation]
+    assert pieces[-1] == Violation(Reason.MESSAGE_RATE)
+    assert (walker.messages, walker.refused) == (2, 3)
+    pending = Walker(rules)
+    pending.gate = Gate.REFUSE
+    assert pending.feed(AFTER * 4, 0.0)[-1] == Violation(Reason.RENEWAL_PENDING)
+
+
+def test_what_is_dropped_has_its_rate_too() -> None:
+    walker = Walker(FrameRules(masked=True, message_rate=Rate(10, 1.0, 50)))
+    walker.gate = Gate.DROP
+    assert walker.feed(AFTER * 50, 0.0) == []
+    assert walker.feed(AFTER, 0.0) == [Violation(Reason.MESSAGE_RATE)]
+    assert walker.refused == 0
+
+
 def test_a_refused_message_that_was_held_is_refused_once() -> None:
     walker = Walker(COLLECT)
     walker.gate = Gate.REFUSE
