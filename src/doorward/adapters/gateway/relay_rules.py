@@ -28,6 +28,7 @@ def relay_rules(route: Route, *, controls: bool, deflate: bool, marker: bytes) -
             masked=True,
             message_size=limits.message_size,
             message_rate=limits.messages,
+            refusals_before_close=limits.refusals_before_close,
             deflate=deflate,
             control_messages=Recognise.COLLECT if controls else Recognise.OFF,
             json_ping=route.answer_json_ping,
