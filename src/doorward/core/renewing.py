@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from doorward.core import leases
 from doorward.core.admission import banned, entitled
-from doorward.core.proving import Steps, prove
+from doorward.core.proving import Steps, prove, unrevoked
 from doorward.values.admission import Admission
 from doorward.values.audit import Trail
 from doorward.values.credential import Credential
@@ -24,12 +24,20 @@ class Renewal:
 
 
 def renew(
-    credential: Credential, admission: Admission, rules: Rules, *, opened_at: float, trail: Trail, now: float
+    credential: Credential,
+    admission: Admission,
+    rules: Rules,
+    *,
+    held: Principal,
+    opened_at: float,
+    trail: Trail,
+    now: float,
 ) -> Steps[Renewal | Deny]:
-    """Judge a fresh credential for a live connection. `opened_at` and `now` are epoch seconds.
+    """Judge a fresh credential for a live connection. `held` is its principal now; times are epoch seconds.
 
-    Another identity is refused. Permissions and limits come from the new credential and the rules of now: a route
-    that a reload has taken away refuses.
+    Another identity is refused, and so is an older proof than the one it would replace (REF-07). Permissions and
+    limits come from the new credential and the rules of now: a route that a reload has taken away refuses. The
+    revocation log is read last, for until it is taken no revocation finds the new credential on the connection.
     """
     route = next((route for route in rules.routes if route.pattern == admission.route.pattern), None)
     if route is None:
@@ -48,10 +56,19 @@ def renew(
     )
     if isinstance(proof, Deny):
         return proof
-    principal, _, _, now = proof
+    principal, connection, _, now = proof
     if principal.identity != admission.principal.identity:
         return Deny(Reason.IDENTITY_CHANGED, Step.PROVE)
-    fault = (yield from banned(principal)) or entitled(principal, route, admission.parameters)
+    if _is_older(principal, held):
+        return Deny(Reason.RENEWAL_REFUSED, Step.PROVE, note="older than the proof it would replace")
+    fault = yield from banned(principal)
+    if fault is not None:
+        return fault
+    current = yield from unrevoked(principal, rules, connection=connection, step=Step.REGISTER)
+    if isinstance(current, Deny):
+        return current
+    principal, now = current
+    fault = entitled(principal, route, admission.parameters)
     if fault is not None:
         return fault
     lease = leases.grant(
@@ -62,3 +79,8 @@ def renew(
         now=now,
     )
     return Renewal(principal, lease, route)
+
+
+def _is_older(new: Principal, held: Principal) -> bool:
+    """One without an issue time is older than everything that has one, as in a revocation."""
+    return held.issued_at is not None and (new.issued_at is None or new.issued_at < held.issued_at)

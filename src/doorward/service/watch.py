@@ -191,6 +191,7 @@ class Watch:
                 credential,
                 live.admission,
                 self.rules,
+                held=live.principal,
                 opened_at=live.opened_at,
                 trail=trail,
                 now=self.clock.now(),
