@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.config import grammar, patterns
+from doorward.config.config import Config
 from doorward.config.draft import validate
-from doorward.config.environment import leaves, read
+from doorward.config.environment import leaves, read, table_at
 from doorward.config.grammar import GrammarError
 from doorward.config.lines import locate
-from doorward.config.problem import Fault, shown
+from doorward.config.problem import Fault, Severity, shown
+from doorward.config.production import audit
+from doorward.config.rules import rules_of
 from doorward.config.schema import Settings
-from doorward.config.show import as_toml
+from doorward.config.show import as_toml, effective
 from doorward.core.origins import judge_origin
 from doorward.core.routing import match
 from doorward.values.rules import Rate, WithoutOrigin
+from tests.unit.config.making import SECRET, attempt
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 SCALARS = st.one_of(
@@ -138,3 +142,66 @@ def test_any_environment_is_read_or_refused(tmp_path_factory, environment) -> No
     for name, fault in layer.faults:
         assert name in environment
         assert fault.text
+
+
+# What people write, in the right places and in the wrong ones.
+PLAUSIBLE = st.sampled_from(
+    [
+        *("127.0.0.1:0", "0.0.0.0:443", "[::1]:8800", "localhost:9", "off", "1s", "500ms", "30d", "64KiB"),
+        *("10/s burst 50", "https://a.test", "http://127.0.0.1:8800", "null", "*", "chat:*", "chat:join", "{room}"),
+        *("x.pem", "doorward.key", "doorward.toml", "/", "", "memory:", "sqlite:///x.db", "sqlite:///", "redis://h"),
+        *("a.test", "10.0.0.0/8", "::/0", "refuse", "allow", "forwarded", "proxy-protocol", "ES256", "HS256", "none"),
+        *("1.2", "never", "always", "pass", 0, 1, 2, 9000, True, False, [], {}, ["header", "query"], ["cookie"]),
+        *(["https://a.test"], ["10.0.0.0/8"], ["ticket"], {"grace": "15s"}, {"max": "off"}),
+        {"certificate_file": "doorward.toml", "key_file": "doorward.key"},
+    ]
+)
+TABLES_OF = {name: list((table_at((name,)) or Settings).model_fields) for name in Settings.model_fields}
+SMALL_TABLES = {
+    name: st.dictionaries(st.sampled_from(fields), PLAUSIBLE, max_size=3) for name, fields in TABLES_OF.items()
+}
+ROUTES = st.builds(
+    lambda path, backend, more: {"path": path, "backend": backend, **more},
+    st.sampled_from(["/{rest*}", "/chat/{room}", "/a", "/auth/x", "bad"]),
+    st.sampled_from(["ws://127.0.0.1:9", "wss://h/{room}", "ws://127.0.0.1:8800", "ws://[::1]:1/", "http://h"]),
+    SMALL_TABLES["routes"],
+)
+ISSUERS = st.builds(
+    lambda issuer, algorithms, more: {"issuer": issuer, "audience": "a", "algorithms": algorithms, **more},
+    st.sampled_from(["https://i.test", "http://127.0.0.1:8800", "i"]),
+    st.lists(st.sampled_from(["ES256", "HS256", "RS256", "EdDSA", "none"]), max_size=2),
+    st.one_of(SMALL_TABLES["issuers"], st.just({"jwks_url": "https://i.test/jwks"}), st.just({"secret": SECRET})),
+)
+FILES = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: SMALL_TABLES[name] for name in ("server", "admin", "origins", "store", "tokens", "audit")},
+        "routes": st.lists(ROUTES, max_size=3),
+        "issuers": st.lists(ISSUERS, max_size=2),
+        "roles": st.dictionaries(
+            st.sampled_from(["a", "b c"]), st.lists(st.sampled_from(["*", "x", "*x"])), max_size=2
+        ),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("config")
+
+
+@given(tree=FILES, production=st.booleans())
+def test_what_people_write_loads_or_is_refused(folder, tree, production) -> None:
+    found = attempt(folder, as_toml(tree))
+    if isinstance(found, list):
+        assert any(problem.severity is Severity.ERROR for problem in found)
+        assert all(problem.source.endswith("doorward.toml") for problem in found)
+        return
+    rules = rules_of(found)
+    assert found.public_url in rules.issuers
+    assert len(rules.routes) == len(tree.get("routes", []))
+    audit(found, now=1.8e9, user=int(production))
+    if not any(issuer.secret for issuer in found.settings.issuers):
+        again = attempt(folder, as_toml(effective(found)))
+        assert isinstance(again, Config)
+        assert rules_of(again) == rules

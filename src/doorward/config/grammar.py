@@ -242,6 +242,8 @@ def prefix(value: object) -> str:
 
 
 def origin_of_listen(where: Listen, *, tls: bool) -> str:
-    """The origin under which a loopback listener is reached."""
+    """The origin under which a loopback listener is reached; without a port where the system will choose it."""
     scheme = "https" if tls else "http"
+    if not where.port:
+        return f"{scheme}://{bracketed(where.host)}"
     return f"{scheme}://{_without_default_port(scheme, str(where))}"

@@ -142,9 +142,13 @@ def test_no_secret_shows_itself_anywhere(tmp_path) -> None:
     config = good(tmp_path, text, environment={"DOORWARD_STORE__URL": "sqlite:///canary-in-url.db"})
     assert canary not in repr(config)
     assert "canary-in-url" not in repr(config.settings)
-    for broken in (text.replace("HS256", "ES256"), text + f'jwks_file = "{canary}x"\nsecret_file = "{canary}y"\n'):
+    for broken in (
+        text.replace("HS256", "ES256"),
+        f'{text}secret_file = "{canary}"\n',
+        f'{text}jwks_url = "{canary}"\n',
+    ):
         for problem in bad(tmp_path, broken):
-            assert canary not in f"{problem}{problem.hint}{problem!r}" or "jwks_file" in problem.path
+            assert canary not in f"{problem}{problem.hint}{problem!r}"
 
 
 def test_loading_again_gives_a_whole_new_configuration_or_problems(tmp_path) -> None:

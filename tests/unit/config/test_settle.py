@@ -17,6 +17,7 @@ PUBLIC_SERVER = '[server]\nlisten = "0.0.0.0:443"\ntrusted_proxies = ["10.0.0.0/
         ("[::1]:80", "http://[::1]", "[::1]"),
         ("localhost:9", "http://localhost:9", "localhost"),
         ("127.0.0.9:9", "http://127.0.0.9:9", "127.0.0.9"),
+        ("127.0.0.1:0", "http://127.0.0.1", "127.0.0.1"),
     ],
 )
 def test_public_url_is_the_listen_address_while_that_is_loopback(tmp_path, listen, url, host) -> None:
