@@ -36,7 +36,7 @@ def whence_fault(handshake: Handshake, rules: Rules) -> Deny | None:
     """
     origin = handshake.one("origin")
     if origin is not None:
-        return judge_origin(origin, rules.origins | {rules.own_origin}, WithoutOrigin.REFUSE)
+        return judge_origin(origin, rules.origins | ({rules.own_origin} - {""}), WithoutOrigin.REFUSE)
     sites = handshake.all("sec-fetch-site")
     if sites and sites != ("same-origin",):
         return Deny(Reason.ORIGIN_MISSING, Step.ORIGIN)
