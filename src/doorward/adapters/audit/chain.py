@@ -41,11 +41,18 @@ class Torn:
 
 
 def resume(tail: Tail) -> tuple[Chain, Torn | None]:
-    """The chain that a file's last whole line ends (a new one if that has no link), and what stands torn behind it."""
-    torn = Torn(len(tail.torn), hashlib.sha256(tail.torn).hexdigest()) if tail.torn else None
+    """The chain that a file's last whole line ends (a new one if that has no link), and what stands torn behind it.
+
+    A line that lacks only its line end is whole: its link says so.
+    """
+    lines, torn = tail.whole, None
+    if _END.search(tail.torn):
+        lines = lines + b"\n" + tail.torn
+    elif tail.torn:
+        torn = Torn(len(tail.torn), hashlib.sha256(tail.torn).hexdigest())
     # a quote within a member is escaped, so these are the members themselves; the last line need not have the newest
-    after = max(map(int, _NUMBER.findall(tail.whole)), default=0)
-    end = _END.search(tail.whole)
+    after = max(map(int, _NUMBER.findall(lines)), default=0)
+    end = _END.search(lines)
     return Chain(end[1].decode("ascii") if end is not None else NOTHING, after), torn
 
 

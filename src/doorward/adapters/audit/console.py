@@ -14,12 +14,17 @@ MAX_LINE: Final = 2048
 MAX_TRACEBACK: Final = 16384
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LIBRARIES: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio", "concurrent.futures")
-_TARGET: Final = re.compile(r"[^\s\"']*\?[^\s\"']*")
+_WORD: Final = re.compile(r"[^\s\"']++")
 
 
 def masked(text: str, limit: int = MAX_LINE) -> str:
     """One line of text from anywhere, safe to print: targets' secrets and look-alikes masked, controls escaped."""
-    return clean(mask(_TARGET.sub(lambda found: mask_target(found[0]), text)), limit)
+    return clean(mask(_WORD.sub(_masked_word, text)), limit)
+
+
+def _masked_word(found: re.Match[str]) -> str:
+    """What has a query may be a target."""
+    return mask_target(found[0]) if "?" in found[0] else found[0]
 
 
 class Masking(logging.Filter):

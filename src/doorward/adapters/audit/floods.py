@@ -6,6 +6,7 @@ of it was read. Everything else has a record of its own, so that no noise hides 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -98,6 +99,7 @@ def _summary(flood: _Flood) -> AuditEvent:
     return replace(flood.last, count=flood.count)
 
 
+@lru_cache(MOST)
 def _network(address: str) -> str:
     try:
         return network_of(ip_address(address))

@@ -62,25 +62,26 @@ class JsonLines:
     def reopen(self) -> None:
         """After a rotation: go on in the new file, with the same chain. Nothing happens when there was none."""
         if self._file.reopen():
-            _, torn = resume(self._file.tail())
-            self._begin(self._chain, torn)
+            tail = self._file.tail()
+            _, torn = resume(tail)
+            self._begin(self._chain, torn, ended=not tail.torn)
 
     def close(self) -> None:
         self._file.close()
 
     def _mend(self) -> Torn | None:
         """Find the file's end and begin a stretch there."""
-        chain, torn = resume(self._file.tail())
-        self._begin(chain, torn)
+        tail = self._file.tail()
+        chain, torn = resume(tail)
+        self._begin(chain, torn, ended=not tail.torn)
         self._file.torn = False
         return torn
 
-    def _begin(self, chain: Chain, torn: Torn | None) -> None:
-        ended = b"\n" if torn is not None else b""
+    def _begin(self, chain: Chain, torn: Torn | None, *, ended: bool) -> None:
         chain = Chain(chain.link, chain.after)
-        line = b""
+        block = b"" if ended else b"\n"
         if self._chained:
-            line = chain.bind(opening(chain, at=self._clock.now(), node=self._node, worker=self._worker, torn=torn))
-        if ended or line:
-            self._file.append(ended + line)
+            block += chain.bind(opening(chain, at=self._clock.now(), node=self._node, worker=self._worker, torn=torn))
+        if block:
+            self._file.append(block)
         self._chain = chain

@@ -1,0 +1,119 @@
+"""The store's sink: every event with its line, in order, kept while the store is away, and losing is said."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from doorward.adapters.audit.store import BATCH, StoreLines
+from doorward.ports import StoreError
+from doorward.values.audit import AuditEvent
+from tests.unit.adapters.audit.making import event
+
+
+class FakeAuditStore:
+    def __init__(self) -> None:
+        self.stored: list[tuple[AuditEvent, str]] = []
+        self.batches: list[int] = []
+        self.fails: Exception | None = None
+        self.tried = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def append(self, lines: Sequence[tuple[AuditEvent, str]]) -> None:
+        await self.gate.wait()
+        self.tried.set()
+        if self.fails is not None:
+            raise self.fails
+        self.batches.append(len(lines))
+        self.stored.extend(lines)
+
+    async def query(self, **_: object) -> Sequence[tuple[int, str]]:
+        return ()
+
+    async def newest(self) -> int:
+        return len(self.stored)
+
+
+class Faults(list):
+    def __call__(self, where: str, error: BaseException) -> None:
+        self.append(error)
+
+
+def lines(store: FakeAuditStore, **more: float) -> StoreLines:
+    return StoreLines(store, fault=Faults(), **{"retry": 0.001, **more})  # type: ignore[arg-type]
+
+
+async def test_every_event_with_its_line_in_order_and_in_batches() -> None:
+    store = FakeAuditStore()
+    sink = lines(store)
+    sink.write([event(sequence) for sequence in range(100)])
+    sink.write([event(sequence) for sequence in range(100, 150)])
+    assert await sink.finish(within=5) == 0
+    assert [kept.sequence for kept, _ in store.stored] == list(range(150))
+    assert all(json.loads(line)["sequence"] == kept.sequence for kept, line in store.stored)
+    assert max(store.batches) == BATCH
+    sink.close()
+
+
+async def test_a_store_that_is_away_keeps_what_waits_and_refuses_more() -> None:
+    store = FakeAuditStore()
+    store.fails = StoreError("away")
+    sink = lines(store)
+    sink.write([event(1)])
+    await store.tried.wait()
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="does not take the audit"):
+        sink.write([event(2)])
+    store.fails = None
+    assert await sink.finish(within=5) == 0
+    sink.write([event(3)])
+    assert await sink.finish(within=5) == 0
+    assert [kept.sequence for kept, _ in store.stored] == [1, 3]
+
+
+async def test_what_waits_is_bounded() -> None:
+    store = FakeAuditStore()
+    store.gate.clear()
+    sink = lines(store, most=10)
+    sink.write([event()] * 10)
+    with pytest.raises(BlockingIOError, match="10 audit events behind"):
+        sink.write([event()])
+    store.gate.set()
+    assert await sink.finish(within=5) == 0
+    sink.write([event()])
+    assert await sink.finish(within=5) == 0
+
+
+async def test_a_bug_is_told_once_and_is_a_failing_sink() -> None:
+    store, faults = FakeAuditStore(), Faults()
+    store.fails = KeyError("bug")
+    sink = StoreLines(store, fault=faults, retry=0.001)
+    sink.write([event(1)])
+    for _ in range(3):
+        store.tried.clear()
+        await store.tried.wait()
+    assert len(faults) == 1
+    with pytest.raises(OSError):
+        sink.write([event(2)])
+    store.fails = None
+    assert await sink.finish(within=5) == 0
+
+
+async def test_finishing_does_not_wait_for_ever() -> None:
+    store = FakeAuditStore()
+    store.gate.clear()
+    sink = lines(store)
+    assert await sink.finish(within=0.01) == 0
+    sink.write([event()] * 3)
+    assert await sink.finish(within=0.01) == 3
+    sink.close()
+
+
+async def test_nothing_is_nothing() -> None:
+    store = FakeAuditStore()
+    sink = lines(store)
+    sink.write([])
+    assert await sink.finish(within=1) == 0
+    assert store.batches == []
