@@ -1,6 +1,5 @@
 """Commands that act through the store: open it, do one thing, and say plainly when it does not answer."""
 
-import asyncio
 import os
 import pwd
 import re
@@ -24,6 +23,8 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]") -> T:
     """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be."""
+    import asyncio
+
     from doorward.adapters.crypto.key_sets import KeysError
     from doorward.adapters.crypto.master import KeyFileError
     from doorward.config.making import opened

@@ -1,0 +1,72 @@
+"""`doorward run`: the gateway. It ends in order on SIGTERM or Ctrl-C, and reads its file again on SIGHUP."""
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from doorward.cli.command import ConfigFile, config_file, loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from doorward.adapters.web.pages import Page
+
+
+def run(config: ConfigFile = None) -> None:
+    """Stand at the door: serve until SIGTERM or Ctrl-C. SIGHUP reads the file again, all of it or nothing.
+
+    Exit 3 when it could not start.
+
+    Example: doorward run -c doorward.toml
+    """
+    raise typer.Exit(serve(config))
+
+
+def serve(path: "Path | None", *, pages: "Mapping[str, Page] | None" = None) -> int:
+    """Run the gateway of a configuration, and say how it went. `pages` are served beside our own endpoints."""
+    import secrets
+    import socket
+    import sys
+    from ipaddress import ip_address
+
+    from doorward.adapters.audit.console import install, masked
+    from doorward.adapters.gateway.main import serve as serve_parts
+    from doorward.adapters.gateway.parts import GatewayParts, StartError, Where
+    from doorward.config.assemble import Assembly, CannotStart
+    from doorward.config.load import load
+
+    found = loaded(path, warn=True)
+    install(sys.stderr)
+    node = found.node or f"{socket.gethostname()}-{secrets.token_hex(3)}"
+
+    def note(line: str) -> None:
+        typer.echo(masked(line), err=True)
+
+    def build(number: int) -> GatewayParts:
+        try:
+            return Assembly(
+                found,
+                load=lambda: load(config_file(path), environment=os.environ),
+                node=node,
+                worker=number + 1,
+                note=note,
+                pages=pages,
+            )
+        except CannotStart as error:
+            raise StartError(str(error)) from error
+
+    def opened(gateway: Where, admin: Where) -> None:
+        scheme = "https" if found.tls is not None else "http"
+        note(f"{node}: gateway on {scheme}://{_place(gateway)}, admin on http://{_place(admin)}")
+
+    def _place(where: Where) -> str:
+        host, port = where
+        try:
+            host = f"[{host}]" if ip_address(host).version == 6 else host
+        except ValueError:
+            return f"{host}:{port}"
+        return f"{host}:{port}"
+
+    return serve_parts(build, workers=found.workers, opened=opened, note=note)
