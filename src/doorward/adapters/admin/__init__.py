@@ -1,1 +1,5 @@
 """The admin listener: metrics and health for all, everything else behind an admin token."""
+
+from doorward.adapters.admin.app import AdminApp
+
+__all__ = ["AdminApp"]
