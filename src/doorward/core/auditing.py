@@ -5,6 +5,7 @@ Masking happens here, where the event is made, so that no sink can forget it (PR
 
 import re
 from dataclasses import fields
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -78,6 +79,17 @@ def mask_target(target: str) -> str:
     return clean(f"{mask(path)}?{'&'.join(parts)}")
 
 
+@lru_cache(2048)
+def _remembered(text: str) -> str:
+    return clean(mask(text))
+
+
+def _shown(text: str) -> str:
+    """Masked and cleaned. Browsers and pages are few: short texts are remembered, long ones cost a peer's flood no
+    memory."""
+    return _remembered(text) if len(text) <= MAX_TEXT else clean(mask(text))
+
+
 def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | None) -> AuditEvent:
     """The one event of a handshake, allowed or refused, from what it had shown by then."""
     identity = trail.identity
@@ -89,10 +101,10 @@ def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | Non
         connection=trail.connection if refused is None else "",
         address=peer.shown if peer is not None else "",
         direct=_direct(peer),
-        origin=clean(mask(trail.origin)),
-        user_agent=clean(mask(trail.user_agent)),
+        origin=_shown(trail.origin),
+        user_agent=_shown(trail.user_agent),
         route=trail.route.name if trail.route is not None else "",
-        path=clean(mask(trail.path)),
+        path=_shown(trail.path),
         issuer=clean(identity.issuer) if identity is not None else "",
         subject=clean(identity.subject) if identity is not None else "",
         tenant=clean(identity.tenant) if identity is not None else "",
@@ -133,6 +145,7 @@ def connection_event(
     *,
     counts: Counts = NOTHING_PASSED,
     duration: float | None = None,
+    close: int | None = None,
     place: str = "",
     reason: str = "",
     ending: str = "",
@@ -155,6 +168,7 @@ def connection_event(
         place=place,
         reason=reason,
         ending=ending,
+        close=close,
         messages_in=counts.messages_in,
         messages_out=counts.messages_out,
         bytes_in=counts.bytes_in,

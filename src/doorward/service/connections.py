@@ -25,6 +25,7 @@ class Connections:
         self._live: dict[str, Live] = {}
         self._buckets: dict[int, list[Live]] = {}
         self._done = int(clock.now() * TICKS_PER_SECOND)
+        self._empty = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -50,6 +51,18 @@ class Connections:
         if self._live.get(live.connection) is live:
             del self._live[live.connection]
         live.bucket = -1
+        if not self._live:
+            self._empty.set()
+
+    async def emptied(self, *, within: float) -> None:
+        """Until nobody is left, or `within` seconds are over."""
+        self._empty.clear()
+        if self._live:
+            try:
+                async with asyncio.timeout(within):
+                    await self._empty.wait()
+            except TimeoutError:
+                return
 
     def limit(self, most: int) -> None:
         self._most = most

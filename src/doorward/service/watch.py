@@ -113,13 +113,14 @@ class Watch:
         await asyncio.sleep(0)
         while self._releasing:
             waiting, self._releasing = self._releasing[:RELEASE_AT_ONCE], self._releasing[RELEASE_AT_ONCE:]
-            try:
-                for connection in waiting:
-                    await self._store.slots.release(connection)
-            except StoreError as error:
-                # their leases run out by themselves
-                self.note(f"slots could not be released: {error}")
-            await asyncio.sleep(0)
+            # every id reaches the store, in one of its transactions; it frees those that failed at its next beat
+            released = await asyncio.gather(*map(self._store.slots.release, waiting), return_exceptions=True)
+            failed = [error for error in released if isinstance(error, BaseException)]
+            for error in failed:
+                if not isinstance(error, StoreError):
+                    raise error
+            if failed:
+                self.note(f"{len(failed)} slots could not be released yet: {failed[0]}")
 
     async def report_presence(self) -> None:
         """Hand the store what opened and closed since last time. What fails is kept for the next time."""

@@ -1,6 +1,7 @@
 """Who is at the other end: what the socket says, and what a trusted proxy says of the real one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 Address = IPv4Address | IPv6Address
@@ -37,7 +38,13 @@ class Peer:
 
     @property
     def shown(self) -> str:
-        return str(self.address) if self.address is not None else "unix"
+        return text_of(self.address)
+
+
+@lru_cache(maxsize=4096)
+def text_of(address: Address | None) -> str:
+    """As logs, headers and limits show it. Kept, since one handshake asks five times and each costs a microsecond."""
+    return str(address) if address is not None else "unix"
 
 
 def network_of(address: Address | None) -> str:
@@ -47,7 +54,7 @@ def network_of(address: Address | None) -> str:
     if isinstance(address, IPv6Address):
         mapped = address.ipv4_mapped
         if mapped is not None:
-            return str(mapped)
+            return text_of(mapped)
         prefix = (int(address) >> 64) << 64
         return f"{IPv6Address(prefix)}/64"
-    return str(address)
+    return text_of(address)

@@ -1,0 +1,169 @@
+"""What a worker does while nobody asks: timers, the revocation log, presence, heartbeats, the clock; and the drain."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from doorward.ports import Entropy, PresentNode, Store, StoreError
+from doorward.service.admit import Door
+from doorward.service.revoke import Follower
+from doorward.service.watch import Watch
+from doorward.service.withdrawals import Withdrawals
+
+PRESENCE_EVERY: Final = 0.25
+BEAT_EVERY: Final = 2.0
+HOUSEKEEPING_EVERY: Final = 1.0
+FORGET_EVERY: Final = 60
+STORE_AWAY_AFTER: Final = 30.0
+CLOSING_TAKES: Final = 5.0
+
+
+class Chores(Protocol):
+    """What housekeeping needs of the adapters. Either may raise StoreError."""
+
+    async def refresh_keys(self) -> None: ...
+
+    def discipline_clock(self) -> float | None:
+        """Seconds of a jump that our clock has just followed."""
+
+
+class Tending:
+    """The loops of one worker. `close_without_store`: live connections end when the log is long away."""
+
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        door: Door,
+        follower: Follower,
+        withdrawals: Withdrawals,
+        store: Store,
+        entropy: Entropy,
+        chores: Chores,
+        node: str,
+        worker: int,
+        close_without_store: Callable[[], bool],
+    ) -> None:
+        self._watch = watch
+        self._door = door
+        self._follower = follower
+        self._withdrawals = withdrawals
+        self._store = store
+        self._entropy = entropy
+        self._chores = chores
+        self._node = node
+        self._worker = worker
+        self._close_without_store = close_without_store
+        self._started_at = watch.clock.now()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Read the whole log, say that we are there, then begin. Raises StoreError."""
+        await self._follower.start()
+        await self.beat()
+        self._tasks = [
+            asyncio.create_task(self._guarded(name, work), name=name)
+            for name, work in (
+                ("timers", self._watch.connections.run),
+                ("revocations", self._follower.poll),
+                ("acting", self._follower.act),
+                ("presence", self._report),
+                ("housekeeping", self._keep_house),
+            )
+        ]
+
+    async def _guarded(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """A loop of ours that fails is a bug; without it authority would not be followed, so it is begun again."""
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and the loop goes on
+                self._watch.events.fault(name, error)
+                await asyncio.sleep(HOUSEKEEPING_EVERY)
+
+    async def _report(self) -> None:
+        beats = 0.0
+        while True:
+            await asyncio.sleep(PRESENCE_EVERY)
+            await self._watch.report_presence()
+            beats += PRESENCE_EVERY
+            if beats >= BEAT_EVERY:
+                beats = 0.0
+                await self._beat_or_note()
+
+    async def _beat_or_note(self) -> None:
+        try:
+            await self.beat()
+            await self._store.slots.beat(now=self._watch.clock.now())
+        except StoreError as error:
+            self._watch.note(f"no heartbeat: {error}")
+
+    async def beat(self) -> None:
+        """Say that this worker lives. Raises StoreError."""
+        await self._store.presence.beat(
+            PresentNode(
+                node=self._node,
+                worker=self._worker,
+                pid=os.getpid(),
+                started_at=self._started_at,
+                beat_at=self._watch.clock.now(),
+                cursor=self._withdrawals.cursor,
+                connections=len(self._watch.connections),
+            )
+        )
+
+    async def _keep_house(self) -> None:
+        turn = 0
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_EVERY)
+            turn += 1
+            jump = self._chores.discipline_clock()
+            if jump is not None:
+                self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")
+            if self._store_is_gone() and self._close_without_store():
+                async for live in self._watch.connections.each():
+                    live.store_away()
+            try:
+                await self._chores.refresh_keys()
+                if turn % FORGET_EVERY == 0:
+                    self._withdrawals.forget()
+                    await self._store.revocations.forget(now=self._watch.clock.now())
+            except StoreError as error:
+                self._watch.note(f"housekeeping: {error}")
+
+    def _store_is_gone(self) -> bool:
+        since = self._follower.away_since
+        return since is not None and self._watch.clock.now() - since >= STORE_AWAY_AFTER
+
+    async def drain(self, within: float) -> None:
+        """Refuse what is new, and close what lives with 1012, spread over `within` seconds.
+
+        Each close names a delay to come back after, spread as well, so that the next node meets no herd (REV-12).
+        """
+        self._door.draining = True
+        clock, connections = self._watch.clock, self._watch.connections
+        begun = clock.now()
+        lives = list(connections)
+        spread = max(0.0, within - CLOSING_TAKES)
+        for place, live in enumerate(lives):
+            wait = begun + spread * place / len(lives) - clock.now()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            chance = int.from_bytes(self._entropy.bytes(2)) / 65535
+            live.drain(reconnect_after=1.0 + chance * max(1.0, within))
+        left = within - (clock.now() - begun)
+        if left > 0:
+            await connections.emptied(within=left)
+
+    async def stop(self) -> None:
+        """End the loops and the errands, and leave presence."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._watch.errands.finish(1.0)
+        await self._watch.report_presence()
+        try:
+            await self._store.presence.leave(node=self._node, worker=self._worker)
+        except StoreError as error:
+            self._watch.note(f"presence could not be left: {error}")
