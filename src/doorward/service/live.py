@@ -4,7 +4,7 @@ Everything here runs on the event loop's thread and never waits; what must wait 
 Watch's, which reports back. Deadlines are absolute instants; `due` is the earliest of them.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from doorward.core import control as say
 from doorward.core import leases
@@ -356,17 +356,8 @@ class Live:
             return
         self.ended = ended
         ending = ENDINGS[ended].name if isinstance(ended, Reason) else ""
-        self._watch.events.emit(
-            self._event(
-                EventKind.CLOSE,
-                Outcome.DONE,
-                counted=True,
-                close=code,
-                reason=ended.value,
-                ending=ending,
-                detail=note,
-            )
-        )
+        words = {"reason": ended.value, "ending": ending, "detail": note}
+        self._watch.events.emit(self._event(EventKind.CLOSE, Outcome.DONE, counted=True, close=code, **words))
 
     def _finish(self) -> None:
         self._watch.connections.remove(self)
@@ -392,22 +383,11 @@ class Live:
         if self._hands is not None and (self.admission.controls or text is say.JSON_PONG):
             self._hands.tell(text)
 
-    def _event(
-        self, kind: EventKind, outcome: Outcome, *, counted: bool = False, close: int | None = None, **more: str
-    ) -> AuditEvent:
+    def _event(self, kind: EventKind, outcome: Outcome, *, counted: bool = False, **more: Any) -> AuditEvent:
         """An event of this connection. `counted`: with what passed since the last counted one."""
         counts = self._since_last() if counted else NOTHING_PASSED
         lasted = self._watch.clock.now() - self._opened_at if counted else None
-        return connection_event(
-            kind,
-            outcome,
-            self.admission,
-            self.principal,
-            counts=counts,
-            duration=lasted,
-            close=close,
-            **more,
-        )
+        return connection_event(kind, outcome, self.admission, self.principal, counts=counts, duration=lasted, **more)
 
     def _since_last(self) -> Counts:
         traffic = self._hands.traffic() if self._hands is not None else Traffic()
