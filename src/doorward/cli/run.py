@@ -8,8 +8,8 @@ import typer
 from doorward.cli.command import ConfigFile, config_file, loaded
 
 if TYPE_CHECKING:
+    import pathlib
     from collections.abc import Mapping
-    from pathlib import Path
 
     from doorward.adapters.web.pages import Page
 
@@ -24,38 +24,41 @@ def run(config: ConfigFile = None) -> None:
     raise typer.Exit(serve(config))
 
 
-def serve(path: "Path | None", *, pages: "Mapping[str, Page] | None" = None) -> int:
+def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = None) -> int:
     """Run the gateway of a configuration, and say how it went. `pages` are served beside our own endpoints."""
     import secrets
+    import shutil
     import socket
     import sys
+    import tempfile
     from ipaddress import ip_address
+    from pathlib import Path
 
     from doorward.adapters.audit.console import install, masked
     from doorward.adapters.gateway.main import serve as serve_parts
-    from doorward.adapters.gateway.parts import GatewayParts, StartError, Where
-    from doorward.config.assemble import Assembly, CannotStart
+    from doorward.adapters.gateway.parts import GatewayParts, Where
+    from doorward.config.assemble import Assembly
     from doorward.config.load import load
 
     found = loaded(path, warn=True)
     install(sys.stderr)
+    # several workers leave their numbers for each other here, so that any one answers a scrape for the node
+    folder = Path(tempfile.mkdtemp(prefix="doorward-")) if found.workers > 1 else None
     node = found.node or f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
     def note(line: str) -> None:
         typer.echo(masked(line), err=True)
 
     def build(number: int) -> GatewayParts:
-        try:
-            return Assembly(
-                found,
-                load=lambda: load(config_file(path), environment=os.environ),
-                node=node,
-                worker=number + 1,
-                note=note,
-                pages=pages,
-            )
-        except CannotStart as error:
-            raise StartError(str(error)) from error
+        return Assembly(
+            found,
+            load=lambda: load(config_file(path), environment=os.environ),
+            node=node,
+            worker=number + 1,
+            note=note,
+            folder=folder,
+            pages=pages,
+        )
 
     def opened(gateway: Where, admin: Where) -> None:
         scheme = "https" if found.tls is not None else "http"
@@ -69,4 +72,8 @@ def serve(path: "Path | None", *, pages: "Mapping[str, Page] | None" = None) -> 
             return f"{host}:{port}"
         return f"{host}:{port}"
 
-    return serve_parts(build, workers=found.workers, opened=opened, note=note)
+    try:
+        return serve_parts(build, workers=found.workers, opened=opened, note=note)
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

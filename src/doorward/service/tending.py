@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from doorward.ports import Entropy, PresentNode, Store, StoreError
@@ -29,7 +29,8 @@ class Chores(Protocol):
 
 
 class Tending:
-    """The loops of one worker. `close_without_store`: live connections end when the log is long away."""
+    """The loops of one worker. `close_without_store`: live connections end when the log is long away. `more`: loops of
+    the adapters', by name."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Tending:
         node: str,
         worker: int,
         close_without_store: Callable[[], bool],
+        more: Mapping[str, Callable[[], Awaitable[None]]],
     ) -> None:
         self._watch = watch
         self._door = door
@@ -55,6 +57,7 @@ class Tending:
         self._node = node
         self._worker = worker
         self._close_without_store = close_without_store
+        self._more = more
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -70,6 +73,7 @@ class Tending:
                 ("acting", self._follower.act),
                 ("presence", self._report),
                 ("housekeeping", self._keep_house),
+                *self._more.items(),
             )
         ]
 

@@ -1,0 +1,63 @@
+"""Who hears the event stream: JSON lines, store, plain line, metrics. Files have threads of their own."""
+
+import sys
+from collections.abc import Callable
+
+from doorward.adapters.audit.floods import Floods
+from doorward.adapters.audit.handoff import Handoff
+from doorward.adapters.audit.jsonlines import JsonLines, path_of_worker
+from doorward.adapters.audit.plain import PlainStream
+from doorward.adapters.audit.store import StoreLines
+from doorward.config.config import Config
+from doorward.ports import AuditSink, AuditStore, Clock
+from doorward.service.events import Events
+
+FINISH_WITHIN = 2.0
+
+
+class Sinks:
+    """The sinks of one process. Raises OSError when the audit file can't be opened. Workers are counted from 1."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: AuditStore,
+        metrics: AuditSink,
+        clock: Clock,
+        node: str,
+        worker: int,
+        note: Callable[[str], None],
+        fault: Callable[[str, BaseException], None],
+    ) -> None:
+        self._files: list[Handoff] = []
+        self._found = None
+        self._after = 0
+        plain = Handoff(PlainStream(sys.stderr), name="the plain log", report=note)
+        self._sinks: list[AuditSink] = [metrics, Floods(plain, clock=clock)]
+        if config.audit_file is not None:
+            path = path_of_worker(config.audit_file, worker)
+            lines = JsonLines(path, clock=clock, node=node, worker=worker, chained=config.hash_chain)
+            self._found, self._after = lines.found, lines.after
+            file = Handoff(lines, name=str(path), report=note)
+            self._files.append(file)
+            self._sinks.append(Floods(file, clock=clock))
+        self._store = StoreLines(store, fault=fault)
+        self._sinks.append(Floods(self._store, clock=clock))
+
+    def hear(self, events: Events) -> None:
+        """Subscribe all of them, go on where the file ended, and tell what was found torn there."""
+        events.go_on_after(self._after)
+        for sink in self._sinks:
+            events.subscribe(sink)
+        if self._found is not None:
+            events.emit(self._found)
+
+    def reopen(self) -> None:
+        """After a rotation: SIGHUP goes on in the new files."""
+        for file in self._files:
+            file.reopen()
+
+    async def finish(self) -> int:
+        """Before the store is closed: how many events it did not take."""
+        return await self._store.finish(FINISH_WITHIN)
