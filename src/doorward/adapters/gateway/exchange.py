@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -116,21 +116,63 @@ class HttpSide:
         return HttpToolsProtocol(self.config, self.state, {"wire": wire, "handshake": handshake}, loop)
 
 
+class Parting:
+    """What uvicorn gets for a transport: as the real one, but its end is gentle.
+
+    uvicorn closes as soon as it has answered. With bytes of the request unread, the kernel would then reset the
+    connection, and take the answer away with it.
+    """
+
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], None]) -> None:
+        self._linger = linger
+        self._closing = False
+        self._transport = transport
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        self._closing = True
+        end_gently(self._transport)
+        self._linger()
+
+
+def end_gently(transport: asyncio.Transport) -> None:
+    """Say that nothing more comes, and go on reading what nobody wants, so that the other end can read what it got."""
+    if transport.get_extra_info("ssl_object") is not None:
+        transport.close()  # which waits for the other end's close_notify, and not for long
+    else:
+        transport.write_eof()
+        transport.resume_reading()
+
+
 class Exchange(asyncio.Protocol):
     """The protocol of a connection that has become HTTP: uvicorn's, behind a count of the body's bytes."""
 
-    def __init__(self, http: HttpToolsProtocol, *, body: int, left: Callable[[], None]) -> None:
+    def __init__(
+        self, http: HttpToolsProtocol, *, body: int, linger: Callable[[], None], left: Callable[[], None]
+    ) -> None:
         self._http = http
         self._missing = body
+        self._linger = linger
         self._left = left
 
     def begin(self, transport: asyncio.Transport, head: bytes, surplus: bytes) -> None:
-        self._http.connection_made(transport)
+        self._http.connection_made(cast(asyncio.Transport, Parting(transport, self._linger)))
         self._http.data_received(head)
         self.data_received(surplus)
 
     def data_received(self, data: bytes) -> None:
-        part = data[: self._missing]
+        part = b"" if self._http.transport.is_closing() else data[: self._missing]
         self._missing -= len(part)
         if part:
             self._http.data_received(part)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from doorward.adapters.gateway.backend import BackendConnector
-from doorward.adapters.gateway.exchange import Exchange, body_size, rebuilt_head
+from doorward.adapters.gateway.exchange import Exchange, body_size, end_gently, rebuilt_head
 from doorward.adapters.gateway.heads import Head
 from doorward.adapters.gateway.parts import Reports
 from doorward.adapters.gateway.refusals import refusal, refusal_by_close
@@ -124,7 +124,7 @@ class Front(asyncio.Protocol):
             self._over = True
             listener = self._listener
             http = listener.http.protocol(listener.loop, self.wire(), handshake)
-            exchange = Exchange(http, body=body, left=self._left)
+            exchange = Exchange(http, body=body, linger=self._linger, left=self._left)
             self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._cut)
             transport.set_protocol(exchange)
             exchange.begin(transport, rebuilt_head(handshake), surplus)
@@ -203,11 +203,11 @@ class Front(asyncio.Protocol):
             page = refusal_by_close(deny, handshake, self._listener.parts.route_of(handshake.path))
         head_only = handshake is not None and handshake.method == "HEAD"
         transport.write(page if page is not None else refusal(deny, head_only=head_only))
-        if transport.get_extra_info("ssl_object") is not None:
-            transport.close()  # waits for the other end's close_notify, and not for long
-        else:
-            transport.write_eof()
-            transport.resume_reading()
+        end_gently(transport)
+        self._linger()
+
+    def _linger(self) -> None:
+        self._deadline.cancel()
         self._deadline = self._listener.loop.call_later(LINGER, self._cut)
 
     def _cut(self) -> None:

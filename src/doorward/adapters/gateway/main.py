@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from doorward.adapters.gateway.listening import SPARE, Listener
+from doorward.adapters.gateway.listening import Listener
 from doorward.adapters.gateway.parts import (
     Application,
     BackendPlace,
@@ -153,7 +153,7 @@ class _Main:
 
 def reserve_files(connections: int) -> None:
     """Each connection takes two files. Raises StartError where this process may not open so many."""
-    wanted = 2 * connections + OTHER_FILES + SPARE
+    wanted = 2 * connections + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return

@@ -352,8 +352,15 @@ class Relay:
 
     def _bid_farewell(self) -> None:
         """Our Close, and nothing after it."""
-        if self._farewell is not None and self._peer.transport is not None:
-            self._peer.transport.write(self._farewell)
+        transport = self._peer.transport
+        if self._farewell is not None and transport is not None:
+            transport.write(self._farewell)
+            if self._peer.walker.ended and self._peer.walker.closed is None:
+                # after a fault there is no answer to wait for (section 7.1.7); what still comes is read and dropped
+                if _can_be_half_open(self._peer):
+                    transport.write_eof()
+                else:
+                    transport.close()
         self._backend.write = drop
         if self._backend.transport is not None:
             self._backend.transport.resume_reading()
