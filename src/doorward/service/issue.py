@@ -138,10 +138,11 @@ class Desk:
         return Deny(Reason.IDENTITY_RATE, Step.PERMIT, retry_after=wait) if wait > 0 else None
 
     async def renew(self, attended: Attended, *, connection: str, credential: Credential) -> Renewed | Deny:
-        """Renew a live connection of this worker from outside. Audited by the watch as every renewal is."""
+        """Renew a live connection of this worker from outside. Audited by the watch as every renewal is; a refusal also
+        here, for who asked need not be whose connection it is."""
         renewed = await self._watch.renew_outside(connection, credential)
         if isinstance(renewed, Deny):
-            self._watch.charge(attended.peer, renewed)
+            self._refused(EventKind.HTTP, attended.trail, renewed)
             return renewed
         return Renewed(renewed.principal.expires_at, renewed.lease.renew_at)
 
