@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from doorward import __version__
-from doorward.cli import audit, ban, check, configuration, connections, explain, init, keys, revoke, ticket, token
+from doorward.cli import (
+    audit,
+    ban,
+    check,
+    configuration,
+    connections,
+    demo,
+    explain,
+    init,
+    keys,
+    revoke,
+    run,
+    ticket,
+    token,
+)
 from doorward.cli.command import Exit
 
 app = typer.Typer(
@@ -37,7 +51,9 @@ def _options(
 
 
 # One line for each command, in the order of PRODUCT section 3.
+app.command("demo")(demo.demo)
 app.command("init")(init.init)
+app.command("run")(run.run)
 app.command("check")(check.check)
 app.add_typer(configuration.app, name="config")
 app.command("explain")(explain.explain)
