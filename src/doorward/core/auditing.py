@@ -22,8 +22,6 @@ from doorward.values.secret import MASK
 
 MAX_TEXT: Final = 256
 MAX_DETAIL: Final = 512
-# controls, C1, line and paragraph separators, bidi controls, zero-width and surrogates: what forges or hides in a log
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 # Each is linear in the text, whatever a peer wrote: possessive repetitions give nothing back to be tried again.
 _JWT: Final = re.compile(r"eyJ[A-Za-z0-9_\-]{8,}+(?:\.[A-Za-z0-9_\-]*+){0,4}")
 _BASE64_JWT: Final = re.compile(r"ZXlK[A-Za-z0-9_\-+/=]{16,}")  # the base64 of a JWT: doorward.token.<base64url>
@@ -48,11 +46,19 @@ _PLACE_OF_COUNT: Final = _COLUMNS.index("count")
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """Text from outside, made safe for a log: unsafe characters are shown escaped, the rest is cut to `limit`."""
+    """Text from outside, made safe for a log: cut to `limit`, and what is not printable is shown escaped.
+
+    That is all that forges or hides: controls, C1, separators, bidi and zero-width characters, tags, surrogates.
+    """
     cut = text[:limit]
-    if not cut.isprintable() and _UNSAFE.search(cut):  # what is unsafe is not printable, and this is asked in no time
-        cut = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+    if not cut.isprintable():
+        cut = "".join(char if char.isprintable() else _escaped(char) for char in cut)
     return cut if len(text) <= limit else cut + "…"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def mask(text: str) -> str:
@@ -108,7 +114,7 @@ def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | Non
         issuer=clean(identity.issuer) if identity is not None else "",
         subject=clean(identity.subject) if identity is not None else "",
         tenant=clean(identity.tenant) if identity is not None else "",
-        session=trail.principal.session if trail.principal is not None else "",
+        session=clean(trail.principal.session) if trail.principal is not None else "",
         credential=trail.kind.value if trail.kind is not None else "",
         place=trail.place.value if trail.place is not None else "",
         reason=refused.reason.value if refused is not None else "",
@@ -163,7 +169,7 @@ def connection_event(
         issuer=clean(identity.issuer),
         subject=clean(identity.subject),
         tenant=clean(identity.tenant),
-        session=principal.session,
+        session=clean(principal.session),
         credential=principal.kind.value,
         place=place,
         reason=reason,
