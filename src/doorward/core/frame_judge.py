@@ -164,7 +164,6 @@ class FrameJudge:
             if self.rules.control_messages is Recognise.DROP:
                 out.insert(frame.start, Dropped())
                 message.fate = Fate.DROP
-                message.kept = b""
                 return self._carry(out, frame, message)
             if message.frames or not frame.fin:
                 return self._fail(out, frame.start, Reason.CONTROL_FRAGMENTED)

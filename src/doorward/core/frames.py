@@ -57,7 +57,10 @@ def _terms(rules: FrameRules) -> tuple[int, int, float, bool, float, float]:
 
 
 class Walker(FrameJudge):
-    """One direction of one connection. `now` is in seconds of one monotonic clock; a step back does no harm."""
+    """One direction of one connection. `now` is in seconds of one monotonic clock; a step back does no harm.
+
+    Its properties speak of all that `feed` has returned, whether or not it has been sent on yet.
+    """
 
     __slots__ = ("_asked", "_held", "_phase", "_started", "_terms")
 
@@ -236,7 +239,7 @@ class Walker(FrameJudge):
             self._started = now
         if message is not None and message.left and message.fate is Fate.PASS:
             self._phase = _Phase.PAYLOAD
-        elif held or message is not None or self._asked:
+        elif held or message is not None:
             self._phase = _Phase.FRAME
         else:
             self._phase = _Phase.REST

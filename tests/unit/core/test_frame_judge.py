@@ -299,6 +299,18 @@ def test_the_gate_refuses_whole_messages() -> None:
     assert (walker.messages, walker.payload_bytes, walker.refused) == (1, 5, 2)
 
 
+@pytest.mark.parametrize("gate", [Gate.REFUSE, Gate.DROP])
+def test_every_fragment_of_a_dropped_message_is_dropped(gate: Gate) -> None:
+    for size in (1, 7, 1000):
+        walker = Walker(FrameRules(masked=True))
+        walker.gate = gate
+        message = frame(0x01, "a") + frame(0x00, "b") * 5 + frame(0x89) + frame(0x00) + frame(0x00, "c") * 5
+        data = message + frame(0x80, "d")
+        pieces = [piece for at in range(0, len(data), size) for piece in walker.feed(data[at : at + size], 0.0)]
+        assert passed(pieces) == frame(0x89)
+        assert (walker.messages, walker.payload_bytes) == (0, 0)
+
+
 def test_the_gate_drops_in_silence() -> None:
     walker = Walker(FrameRules(masked=True))
     walker.gate = Gate.DROP

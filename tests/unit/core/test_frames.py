@@ -156,6 +156,14 @@ def test_a_break_stands_between_frames_even_if_every_chunk_ends_inside_one() -> 
     assert walker.feed(one[500:] + one[:500], 0.0) == [one[500:] + one[:500]], "once"
 
 
+def test_a_break_stands_at_the_first_boundary() -> None:
+    walker = Walker(BACKEND)
+    one = frame(0x82, b"text", key=None)
+    walker.feed(one[:3], 0.0)
+    walker.ask_break(Boundary.MESSAGE)
+    assert walker.feed(one[3:] + one * 3, 0.0) == [one[3:], ON_MESSAGE, one * 3]
+
+
 def test_a_break_may_stand_at_the_end_of_a_chunk() -> None:
     walker = Walker(BACKEND)
     one = frame(0x82, bytes(1000), key=None)
