@@ -1,4 +1,4 @@
-"""What stands in for the door, the live connections and the assembly: the real lifecycle table, and nothing else real."""
+"""What stands in for the door, the live connections and the assembly: by the real lifecycle table."""
 
 import asyncio
 import os
@@ -294,9 +294,8 @@ class Gateway:
 
     async def live(self, number: int = 0) -> StandIn:
         """The connection, once its relay is attached."""
+        await until(lambda: len(self.door.lives) > number)
         async with asyncio.timeout(5):
-            while len(self.door.lives) <= number:
-                await asyncio.sleep(0)
             await self.door.lives[number].attached.wait()
         return self.door.lives[number]
 
@@ -318,10 +317,26 @@ async def gateway(backend: int = 9, *, route_of: Route | None = None, **changes:
         for live in door.lives:
             if live.hands is not None:
                 live.hands.cut()
-        async with asyncio.timeout(5):
-            while listener.count:
-                await asyncio.sleep(0.005)
-        assert parts.bugs == [] or getattr(parts, "bugs_expected", False), parts.bugs
+        await until(lambda: listener.count == 0)
+        assert parts.bugs == []
+
+
+async def until(holds: Callable[[], object], within: float = 10.0) -> None:
+    """For what nobody announces: looks every few milliseconds. TimeoutError when it never holds."""
+    loop = asyncio.get_running_loop()
+    held = loop.create_future()
+
+    def look() -> None:
+        if held.done():
+            return
+        if holds():
+            held.set_result(None)
+        else:
+            loop.call_later(0.003, look)
+
+    look()
+    async with asyncio.timeout(within):
+        await held
 
 
 def refuse_with(reason: Reason, step_: Step = Step.PROVE, retry_after: float | None = None) -> Decide:
@@ -343,4 +358,5 @@ __all__ = [
     "gateway",
     "refuse_with",
     "route",
+    "until",
 ]

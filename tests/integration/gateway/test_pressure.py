@@ -9,7 +9,7 @@ import pytest
 
 from doorward.adapters.gateway.relay import BACKEND_QUEUE
 from doorward.adapters.gateway.secured import queued
-from tests.integration.gateway.standing_in import Limits, gateway, route
+from tests.integration.gateway.standing_in import Limits, gateway, route, until
 from tests.integration.gateway.wires import (
     WITHIN,
     backend,
@@ -95,9 +95,7 @@ async def test_a_client_that_does_not_read_stops_the_backend(either):
         peer.send(head())
         await peer.head()
         live = await gate.live()
-        async with asyncio.timeout(WITHIN):
-            while ("watched",) not in live.said:
-                await asyncio.sleep(0.005)
+        await until(lambda: ("watched",) in live.said)
         before = -1
         while before != offered:
             before = offered
@@ -151,13 +149,11 @@ async def test_many_connections_leave_nothing_behind(many, either):
             await peer.frame()
         await (await gate.live()).over.wait()
         files = len(os.listdir("/proc/self/fd"))
-        for number in range(many):
+        for _ in range(many):
             async with upgraded(gate.port, tls=trusting) as peer:
                 peer.send(text("x"))
                 await peer.frame()
         for number in range(many + 1):
             await (await gate.live(number)).over.wait()
-        async with asyncio.timeout(WITHIN):
-            while len(os.listdir("/proc/self/fd")) > files + 3 or gate.listener.count:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= files + 3 and not gate.listener.count)
         assert gate.listener.fronts == set()

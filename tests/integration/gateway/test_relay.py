@@ -130,7 +130,7 @@ async def test_the_client_closes_the_backend_answers_and_the_server_hangs_up_fir
 
 async def test_what_follows_a_close_is_nobodys():
     """FR-12."""
-    seen = asyncio.Queue()
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def serve(other, request):
         other.send(good_answer(request))
@@ -253,7 +253,7 @@ async def test_our_own_ping_is_answered_to_us_alone():
 async def test_frames_of_ours_wait_for_their_boundary(either):
     """A ping between two frames, a control message between two messages, though the backend is inside one."""
     serving, trusting = either
-    go = asyncio.Queue()
+    go: asyncio.Queue[None] = asyncio.Queue()
     whole = text("x" * 300, fin=False, mask=None)
 
     async def serve(other, request):

@@ -13,23 +13,17 @@ MASK = b"\x01\x02\x03\x04"
 WITHIN = 10.0
 
 
-def head(
-    path: str = "/ws", *extra: str, method: str = "GET", version: str = "HTTP/1.1", **changes: str | None
-) -> bytes:
-    """SECURITY's base request. A keyword changes a header by its name with underscores; None leaves it out."""
-    headers: dict[str, str | None] = {
+def head(path: str = "/ws", *extra: str) -> bytes:
+    """SECURITY's base request, with extra header lines."""
+    headers = {
         "Host": "gw.example",
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Key": KEY,
         "Sec-WebSocket-Version": "13",
     }
-    headers |= {name.replace("_", "-"): value for name, value in changes.items()}
-    lines = [
-        f"{method} {path} {version}",
-        *(f"{name}: {value}" for name, value in headers.items() if value is not None),
-    ]
-    return ("\r\n".join([*lines, *extra]) + "\r\n\r\n").encode("latin-1")
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), *extra]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 class Client:
@@ -159,9 +153,7 @@ async def echo(other: Client, request: bytes) -> None:
             size = int.from_bytes(await other.exactly(8))
         mask = await other.exactly(4)
         payload = await other.exactly(size)
-        clear = (
-            bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload)) if size < 4096 else _fast(payload, mask)
-        )
+        clear = unmasked(payload, mask)
         opcode = first & 0x0F
         if opcode == 0x9:
             opcode = 0xA
@@ -174,7 +166,7 @@ async def echo(other: Client, request: bytes) -> None:
             return
 
 
-def _fast(payload: bytes, mask: bytes) -> bytes:
+def unmasked(payload: bytes, mask: bytes) -> bytes:
     stream = (mask * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload) ^ int.from_bytes(stream)).to_bytes(len(payload))
 

@@ -5,7 +5,6 @@ is closed again, whatever became of the admission.
 """
 
 import asyncio
-from typing import Final
 
 from doorward.adapters.gateway.answers import BEGINNING, MAX_ANSWER, read_answer
 from doorward.adapters.gateway.parts import BackendPlace, FrontParts
@@ -15,9 +14,6 @@ from doorward.core.forwarding import backend_headers, backend_target
 from doorward.values.admission import BackendAnswer
 from doorward.values.decision import Reason
 from doorward.values.question import BackendFailed, OpenBackend
-
-CONNECT_WITHIN: Final = 5.0
-ANSWER_WITHIN: Final = 10.0
 
 
 class Answering(asyncio.Protocol):
@@ -95,7 +91,7 @@ class BackendConnector:
             return BackendFailed(Reason.BACKEND_UNREACHABLE, type(error).__name__)
         try:
             transport.write(request)
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(place.answer_within):
                 await done
             if answering.fault:
                 answer: BackendAnswer | BackendFailed = BackendFailed(Reason.BACKEND_NONSENSE, answering.fault)
@@ -133,7 +129,7 @@ async def _connect(answering: Answering, place: BackendPlace) -> asyncio.Transpo
     """TCP, or TLS with the certificate verified. Raises TimeoutError, or OSError (ssl.SSLError is one)."""
     loop = asyncio.get_running_loop()
     transport: asyncio.Transport
-    async with asyncio.timeout(CONNECT_WITHIN):
+    async with asyncio.timeout(place.connect_within):
         if place.tls is None:
             transport, _ = await loop.create_connection(lambda: answering, place.host, place.port)
         else:
@@ -143,7 +139,7 @@ async def _connect(answering: Answering, place: BackendPlace) -> asyncio.Transpo
                 place.port,
                 ssl=place.tls,
                 server_hostname=place.server_name or place.host,
-                ssl_handshake_timeout=CONNECT_WITHIN,
+                ssl_handshake_timeout=place.connect_within,
                 ssl_shutdown_timeout=SHUTDOWN_WITHIN,
             )
     find_vanished_behind(transport)

@@ -31,7 +31,8 @@ class BackendPlace:
     """Where a route's backend is, and how it is spoken to.
 
     `tls` None is ws://; `server_name` is whom its certificate must name. `audience` is its origin; `assertion` makes
-    X-Doorward-Assertion from (principal, connection id, audience), None where the route sends none.
+    X-Doorward-Assertion from (principal, connection id, audience), None where the route sends none. `connect_within`
+    and `answer_within` are seconds, for TCP with TLS, and for the 101; admission's own end may come first.
     """
 
     host: str
@@ -40,6 +41,8 @@ class BackendPlace:
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
     assertion: Callable[[Principal, str, str], str] | None = None
+    connect_within: float = 5.0
+    answer_within: float = 10.0
 
 
 class Reports(Protocol):

@@ -1,0 +1,156 @@
+"""Our own TLS: the versions and suites that are spoken, certificates that change under way, and no way around."""
+
+import contextlib
+import ssl
+import time
+
+import pytest
+
+from doorward.adapters.gateway.tls import Certificate, client_context, server_context
+from tests.integration.gateway.certificates import Authority
+from tests.integration.gateway.standing_in import gateway, until
+from tests.integration.gateway.test_front_heads import parse
+from tests.integration.gateway.wires import backend, client, echo, head, text, then, upgraded
+
+REFUSED = (ssl.SSLError, ConnectionError)  # uvloop cuts without an alert
+
+
+def speaking(authority, version: ssl.TLSVersion, ciphers: str = "") -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(authority.file)
+    with contextlib.suppress(DeprecationWarning):
+        context.minimum_version = ssl.TLSVersion.TLSv1_2 if version > ssl.TLSVersion.TLSv1_1 else version
+    context.maximum_version = version
+    if ciphers:
+        context.set_ciphers(ciphers)
+    return context
+
+
+async def version_of(gate, context: ssl.SSLContext) -> tuple[str, str]:
+    async with client(gate.port, context) as peer:
+        spoken = peer.writer.get_extra_info("ssl_object")
+        return spoken.version(), spoken.cipher()[0]
+
+
+async def test_1_3_is_the_least_and_1_2_comes_by_setting(authority, pair):
+    modern, older = speaking(authority, ssl.TLSVersion.TLSv1_3), speaking(authority, ssl.TLSVersion.TLSv1_2)
+    strict = server_context(certificate=pair.certificate, key=pair.key, minimum="1.3")
+    async with gateway(tls=strict) as gate:
+        assert (await version_of(gate, modern))[0] == "TLSv1.3"
+        with pytest.raises(REFUSED):
+            await version_of(gate, older)
+    wide = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
+    async with gateway(tls=wide) as gate:
+        version, suite = await version_of(gate, older)
+        assert version == "TLSv1.2"
+        assert suite.startswith("ECDHE-")
+        assert "GCM" in suite or "POLY1305" in suite
+
+
+@pytest.mark.parametrize(
+    "suite", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-GCM-SHA256"]
+)
+async def test_1_2_speaks_only_forward_secrecy_with_aead(authority, pair, suite):
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
+    async with gateway(tls=context) as gate:
+        with pytest.raises(REFUSED):
+            await version_of(gate, speaking(authority, ssl.TLSVersion.TLSv1_2, f"{suite}:@SECLEVEL=0"))
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+async def test_1_1_is_refused_by_any_setting(authority, pair):
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
+    async with gateway(tls=context) as gate:
+        with pytest.raises(REFUSED):
+            await version_of(gate, speaking(authority, ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"))
+
+
+async def test_no_session_is_resumed(authority, pair):
+    """TRN-04: without tickets there is no early data either."""
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        ours = speaking(authority, version)
+        async with gateway(tls=context) as gate, client(gate.port, ours) as peer:
+            peer.send(b"GET /healthz HTTP/1.1\r\nHost: gw.example\r\n\r\n")
+            assert parse(await peer.rest(3))[0] == 200
+            session = peer.writer.get_extra_info("ssl_object").session
+            assert session is None or not session.has_ticket
+
+
+async def test_a_new_certificate_serves_new_connections_and_a_broken_one_leaves_the_old(tmp_path):
+    """TRN-13."""
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    pair = old.issue("gw.example")
+    certificate = Certificate(certificate=pair.certificate, key=pair.key, minimum="1.3")
+    trusts_old, trusts_new = client_context(authorities=old.file), client_context(authorities=new.file)
+    async with (
+        backend(then(echo)) as port,
+        gateway(port, tls=certificate.context) as gate,
+        upgraded(gate.port, tls=trusts_old) as peer,
+    ):
+        new.issue("gw.example")
+        assert certificate.reload() is None
+        gate.parts.tls = certificate.context
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await version_of(gate, trusts_old)
+        assert (await version_of(gate, trusts_new))[0] == "TLSv1.3"
+        peer.send(text("still here"))
+        assert await peer.frame() == (0x81, b"still here")
+        for broken in (b"garbage", b""):
+            pair.key.write_bytes(broken)
+            assert isinstance(certificate.reload(), OSError)
+            gate.parts.tls = certificate.context
+            assert (await version_of(gate, trusts_new))[0] == "TLSv1.3"
+
+
+async def test_plain_http_on_the_tls_port_gets_nothing(serving):
+    """HS-45, TRN-09."""
+    async with gateway(tls=serving) as gate, client(gate.port) as peer:
+        peer.send(head())
+        with contextlib.suppress(ConnectionError):
+            assert b"HTTP" not in await peer.rest(2)
+        assert gate.door.seen == []
+
+
+async def test_a_tls_handshake_that_hangs_ends_at_the_deadline_from_accept(serving):
+    async with gateway(tls=serving, handshake_timeout=0.3) as gate, client(gate.port) as peer:
+        started = time.monotonic()
+        peer.send(bytes.fromhex("1603010200010001fc0303"))
+        with contextlib.suppress(ConnectionError):
+            assert await peer.rest(3) == b""
+        assert time.monotonic() - started < 1.5
+
+
+async def test_the_time_of_the_tls_handshake_counts_for_the_head(serving, trusting):
+    async with gateway(tls=serving, handshake_timeout=0.6) as gate, client(gate.port, trusting) as peer:
+        started = time.monotonic()
+        peer.send(head()[:20])
+        answer = await peer.rest(3)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - started < 1.2
+
+
+async def test_the_name_that_was_asked_for_is_known(serving, trusting):
+    async with gateway(tls=serving) as gate, client(gate.port, trusting) as peer:
+        peer.send(head())
+        await peer.rest(3)
+        _, wire = gate.door.seen[0]
+        assert (wire.tls, wire.server_name, str(wire.address)) == (True, "gw.example", "127.0.0.1")
+
+
+async def test_a_refusal_under_tls_ends_with_close_notify(serving, trusting):
+    async with gateway(tls=serving) as gate, client(gate.port, trusting) as peer:
+        peer.send(head("/nothing"))
+        started = time.monotonic()
+        assert parse(await peer.rest(3))[0] == 404
+        assert time.monotonic() - started < 1.0
+
+
+async def test_many_failed_tls_handshakes_leave_nothing(serving):
+    async with gateway(tls=serving) as gate:
+        for _ in range(50):
+            async with client(gate.port) as peer:
+                peer.send(b"x" * 50)
+                with contextlib.suppress(ConnectionError):
+                    await peer.rest(2)
+        await until(lambda: not gate.listener.fronts)
