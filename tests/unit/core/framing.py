@@ -1,6 +1,8 @@
 """What the tests of the walker share: frames written by hand, and pieces with neighbouring bytes joined."""
 
 from collections.abc import Iterable
+from itertools import cycle
+from operator import xor
 
 from doorward.core.frames import Walker
 from doorward.values.decision import Reason
@@ -26,7 +28,7 @@ def frame(first: int, payload: bytes | str = b"", *, key: bytes | None = KEY, de
 
 def masked(payload: bytes, *, key: bytes) -> bytes:
     """One byte at a time, as RFC 6455 section 5.3 says it: nothing of the core's own arithmetic."""
-    return bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+    return bytes(map(xor, payload, cycle(key)))
 
 
 def joined(pieces: Iterable[Piece]) -> list[Piece]:
