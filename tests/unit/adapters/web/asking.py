@@ -6,7 +6,6 @@ The desk is a fake that lets in by the core's own first steps, and sells what th
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from typing import Any
 
 from doorward.adapters.web import Page, WebApp
@@ -180,7 +179,3 @@ async def ask(app: Any, scope: dict[str, Any], chunks: Sequence[bytes] = (b"",))
     start, *rest = sent
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"]]
     return Answer(start["status"], headers, b"".join(message.get("body", b"") for message in rest))
-
-
-def plain_wire(address: str) -> Wire:
-    return Wire(ip_address(address))
