@@ -7,7 +7,7 @@ import timeit
 
 from doorward.core.frame_headers import BINARY, TEXT, encode_frame, encode_ping
 from doorward.core.frames import Walker
-from doorward.values.message import FrameRules, Recognise
+from doorward.values.message import FrameRules, Piece, Recognise
 from doorward.values.rules import Rate
 
 KEY = b"\x12\x34\x56\x78"
@@ -66,7 +66,7 @@ def main() -> None:
 
 def measure_nothing() -> float:
     class Nothing(Walker):
-        def feed(self, data: bytes, now: float) -> list:
+        def feed(self, data: bytes, now: float) -> list[Piece]:
             return []
 
     return measure(Nothing(FROM_CLIENT), b"")

@@ -191,7 +191,7 @@ class Walker(FrameJudge):
             after = self._judge(out, at, now)
             if after is None:
                 break
-            at = after if self.ended else self._hurry(out, after, now)
+            at = self._hurry(out, after, now)
         out.flush(at)
         self._rest(data[at:], now)
         return out.pieces
@@ -199,6 +199,8 @@ class Walker(FrameJudge):
     def _hurry(self, out: Output, at: int, now: float) -> int:
         """After a frame: past all that needs no judge."""
         message = self._message
+        if self.ended:
+            return at
         if message is None:
             self._started = inf
             return at if self._asked or self.gate is not _DELIVER else self._skim(out.data, at, now)
