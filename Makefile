@@ -20,7 +20,7 @@ help:
 
 demo:
 	@tools/setup runtime
-	@$(BIN)/doorward demo
+	@$(BIN)/doorward demo $(DEMO)
 
 setup:
 	@tools/setup dev
