@@ -76,7 +76,9 @@ class Canned:
             OpenBackend: self._backend,
             Register: MISSING if self._told.get("registered") == "full" else Found(None),
         }
-        gone = {kind: Unavailable("as the vector says") for kind in QUESTIONS if kind.__name__ in self._away()}
+        gone: dict[type, Any] = {
+            kind: Unavailable("as the vector says") for kind in QUESTIONS if kind.__name__ in self._away()
+        }
         return {**whole, **gone}
 
     def _away(self) -> list[str]:

@@ -1,0 +1,133 @@
+"""Both sides of a door, byte by byte: a client that sends what a vector says, a backend that does as its path says."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import struct
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
+from typing import Any
+
+WITHIN = 15.0
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"  # 1000, masked with zeros
+
+
+def accept_of(key: str) -> str:
+    """RFC 6455 section 4.2.2, by nothing of Doorward's own."""
+    return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One answer, and whatever came after its head."""
+
+    status: int
+    headers: dict[str, str]
+    rest: bytes
+    raw: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.rest)
+        return found
+
+
+def heard(raw: bytes) -> Heard:
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    names = [line.partition(":")[0].lower() for line in lines]
+    assert len(set(names)) == len(names), f"a header twice: {names}"
+    headers = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in lines}
+    return Heard(int(first.split(" ")[1]) if raw else 0, headers, rest, raw)
+
+
+async def exchange(port: int, data: bytes, *, source: str) -> Heard:
+    """Send it in one go, close politely what was opened, and read to the end. The end is the server's to make."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    try:
+        writer.write(data)
+        async with asyncio.timeout(WITHIN):
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError as early:
+                return heard(early.partial)
+            if head.startswith(b"HTTP/1.1 101 "):
+                writer.write(CLOSE)
+            return heard(head + await reader.read(-1))
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def proxy_header(told: dict[str, Any], *, port: int) -> bytes:
+    """PROXY protocol v2, as a proxy at the wire's address would write it for the client that the vector names."""
+    client = ip_address(told["proxied"])
+    is_v4 = isinstance(client, IPv4Address)
+    server = ip_address("127.0.0.1" if is_v4 else "::1")
+    body = client.packed + server.packed + struct.pack("!HH", 4711, port)
+    tls = told.get("proxied_tls")
+    if tls is not None:
+        value = struct.pack("!BI", 1 if tls else 0, 0)
+        body += struct.pack("!BH", 0x20, len(value)) + value
+    return b"\r\n\r\n\x00\r\nQUIT\n" + struct.pack("!BBH", 0x21, 0x11 if is_v4 else 0x21, len(body)) + body
+
+
+@dataclass
+class Backend:
+    """What it answers is in the path's last segment; `heads` are the requests that reached it."""
+
+    port: int = 0
+    heads: list[bytes] = field(default_factory=list)
+    _server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            writer.write(self._answer(head.decode("latin-1")))
+            if await reader.readexactly(2) == b"\x88\x82":
+                writer.write(b"\x88\x02\x03\xe8")
+            await reader.read(-1)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def _answer(self, head: str) -> bytes:
+        target = head.split(" ")[1]
+        offers = re.search(r"(?im)^sec-websocket-protocol: *(.*?)\r$", head)
+        key = re.search(r"(?im)^sec-websocket-key: *(.*?)\r$", head)
+        assert key is not None
+        protocol = ""
+        match target.partition("?")[0]:
+            case "/hang":
+                return b""
+            case "/refuse":
+                return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+            case "/nonsense":
+                return b"HELO backend.example\r\n\r\n"
+            case "/select-unoffered":
+                protocol = "invented.v1"
+            case "/select-first" if offers is not None:
+                protocol = offers[1].partition(",")[0].strip()
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {accept_of(key[1])}",
+            *([f"Sec-WebSocket-Protocol: {protocol}"] if protocol else []),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
