@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.demos import Demo
 
@@ -20,6 +20,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# a token lives for seconds here, and two cores are shared
+expect.set_options(timeout=20_000)
+
 REPORT = "addEventListener('securitypolicyviolation', e => console.error('CSP', e.violatedDirective, e.blockedURI));"
 
 
@@ -60,7 +63,7 @@ class Window:
         return self.page.locator("#state")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -68,7 +71,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def window(browser):
     """Makes windows; at the end none may have complained of anything that its test did not take away."""
     made: list[Window] = []
@@ -85,4 +88,6 @@ async def window(browser):
         return window
 
     yield make
+    for one in made:
+        await one.page.context.close()
     assert [complaint for window in made for complaint in window.complaints] == []

@@ -9,16 +9,25 @@ from contextlib import closing, suppress
 
 import httpx2
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.browser.demos import doorward, free_ports, is_free, running_demo
 
 GRACE_OF_STOPPING = 15.0
+shares = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory):
+    async with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 @pytest.fixture
-async def demo(tmp_path):
+async def own_demo(tmp_path):
+    """Its own, for what the next test would feel."""
     async with running_demo(tmp_path / "demo") as demo:
         yield demo
 
@@ -126,6 +135,7 @@ async def test_somebody_elses_folder_is_left_alone(tmp_path) -> None:
 # ---- what it is
 
 
+@shares
 async def test_what_it_prints_is_true(demo) -> None:
     assert f"{demo.page}/" in demo.printed
     assert all(password in demo.printed for password in demo.accounts.values())
@@ -133,14 +143,16 @@ async def test_what_it_prints_is_true(demo) -> None:
         assert f"{command} -c {demo.config}" in demo.printed
 
 
+@shares
 async def test_the_printed_handshakes_get_the_printed_answers(demo) -> None:
     assert await curl(demo, "-H", f"@{demo.folder}/forged") == "403"
     assert await curl(demo) == "401"
     assert await curl(demo, "-H", "Origin: https://evil.example") == "403"
     refused = {event["reason"] for event in await demo.audited(kind="handshake", outcome="refused")}
-    assert refused == {"token_signature", "credential_missing", "origin_unlisted"}
+    assert {"token_signature", "credential_missing", "origin_unlisted"} <= refused
 
 
+@shares
 async def test_programs_chat_through_the_gateway(demo) -> None:
     async with await enter(demo, "alice") as alice, await enter(demo, "bob") as bob:
         ready = await hear(alice, "doorward.ready")
@@ -150,7 +162,8 @@ async def test_programs_chat_through_the_gateway(demo) -> None:
         assert (await hear(bob, "said"))["who"] == "bob"
 
 
-async def test_a_revocation_from_another_terminal_closes_bob_alone(demo) -> None:
+async def test_a_revocation_from_another_terminal_closes_bob_alone(own_demo) -> None:
+    demo = own_demo
     async with await enter(demo, "alice") as alice, await enter(demo, "bob") as bob:
         await hear(alice, "doorward.ready")
         await hear(bob, "doorward.ready")
@@ -163,6 +176,7 @@ async def test_a_revocation_from_another_terminal_closes_bob_alone(demo) -> None
     assert await status(demo, Authorization=f"Bearer {await access_token(demo, 'bob')}") == 403
 
 
+@shares
 async def test_the_staff_room_is_closed_to_bob_and_says_why(demo) -> None:
     async with await enter(demo, "alice", "/staff/office") as alice:
         assert (await hear(alice, "joined"))["room"] == "staff-office"
@@ -170,6 +184,7 @@ async def test_the_staff_room_is_closed_to_bob_and_says_why(demo) -> None:
         assert await closed(bob) == (4403, "doorward:forbidden")
 
 
+@shares
 async def test_the_page_is_served_under_its_policy(demo) -> None:
     async with httpx2.AsyncClient() as client:
         page = await client.get(f"{demo.page}/")
@@ -183,6 +198,7 @@ async def test_the_page_is_served_under_its_policy(demo) -> None:
 # ---- the chat behind it
 
 
+@shares
 async def test_the_chat_names_whom_the_gateway_names(demo) -> None:
     url = f"{demo.backend}/rooms/hall"
     async with connect(url, additional_headers={"X-Doorward-Subject": "ann%20b"}, proxy=None) as ann:
@@ -202,7 +218,8 @@ async def test_the_chat_names_whom_the_gateway_names(demo) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_stops_everything_it_started(number, demo) -> None:
+async def test_it_stops_everything_it_started(number, own_demo) -> None:
+    demo = own_demo
     async with await enter(demo, "alice") as alice:
         await hear(alice, "doorward.ready")
         assert len(demo.children()) == 3
@@ -214,7 +231,8 @@ async def test_it_stops_everything_it_started(number, demo) -> None:
     assert all(is_free(port) for port in demo.ports)
 
 
-async def test_it_leaves_nothing_behind_even_when_killed(demo) -> None:
+async def test_it_leaves_nothing_behind_even_when_killed(own_demo) -> None:
+    demo = own_demo
     children = demo.children()
     assert len(children) == 3
     demo.process.kill()
@@ -224,7 +242,8 @@ async def test_it_leaves_nothing_behind_even_when_killed(demo) -> None:
 
 
 @pytest.mark.parametrize("part", ["backend", "issuer", "gateway"])
-async def test_when_a_part_ends_the_demo_ends_and_says_so(part, demo) -> None:
+async def test_when_a_part_ends_the_demo_ends_and_says_so(part, own_demo) -> None:
+    demo = own_demo
     os.kill(demo.children()[f"doorward.demo.{part}"], signal.SIGKILL)
     code, printed = await demo.ended(GRACE_OF_STOPPING)
     assert code == 1

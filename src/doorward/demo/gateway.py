@@ -4,6 +4,7 @@ The command itself stands above this floor; what both call is config.assemble an
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in config:
             _note(str(problem))
         return 2
-    install(sys.stderr)
+    install(sys.stderr, level=logging.WARNING)
     try:
         assembly = Assembly(config, load=read, node=NODE, worker=1, note=_note, pages=pages(terms))
         lifeline = STANDARD_INPUT if chosen.lifeline else None
