@@ -148,7 +148,7 @@ async def test_somebody_elses_connection_can_not_be_told_from_none(server: Serve
     for connection in (live.connection, "c" * 22):
         body = json.dumps({"connection": connection, "token": token(sub="mallory")})
         answers.append(await server.ask("POST /auth/renew", "Content-Type: application/json", body=body))
-    assert answers[0][0] == answers[1][0] == 404
+    assert answers[0][0] == answers[1][0] == 403
     assert answers[0][2] == answers[1][2]
     assert hands.done == [], "and it stays open"
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from doorward.service.issue import Attended, IssuedTicket, Renewed
+from doorward.service.issue import Attended, IssuedTicket
+from doorward.service.outside import Renewed
 from doorward.values.credential import Credential
 from doorward.values.decision import Deny
 from doorward.values.handshake import Handshake

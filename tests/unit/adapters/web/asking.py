@@ -10,7 +10,8 @@ from typing import Any
 
 from doorward.adapters.web import Page, WebApp
 from doorward.core.attending import attend
-from doorward.service.issue import Attended, IssuedTicket, Renewed
+from doorward.service.issue import Attended, IssuedTicket
+from doorward.service.outside import Renewed
 from doorward.testing import Reaction, play
 from doorward.values.audit import Trail
 from doorward.values.credential import Credential

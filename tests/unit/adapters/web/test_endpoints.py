@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from doorward.service.issue import Renewed
+from doorward.service.outside import Renewed
 from doorward.values.ban import Ban
 from doorward.values.credential import Kind, Place
 from doorward.values.decision import Deny, Found, Reason, Step
@@ -225,7 +225,8 @@ async def test_a_credential_elsewhere_or_twice_is_400(
         (b'{"token":"t"}', 400),
         (b'{"connection":"","token":"t"}', 400),
         (b'{"connection":"no such id!","token":"t"}', 400),
-        (json.dumps({"connection": "c" * 65, "token": "t"}).encode(), 400),
+        (json.dumps({"connection": "c" * 21, "token": "t"}).encode(), 400),
+        (json.dumps({"connection": CODE, "token": "t"}).encode(), 400),
         (renewal(password="p"), 400),
         (b"", 400),
     ],
@@ -245,17 +246,17 @@ async def test_a_renewal_by_header_alone_is_misplaced() -> None:
 
 async def test_what_no_codec_takes_is_a_bad_credential_and_no_fault() -> None:
     site = Site()
-    answer = await site.buy(JSON, body=b'{"connection":"c","ticket":"\\ud800"}', target="/auth/renew")
+    answer = await site.buy(JSON, body=renewal(ticket="\ud800"), target="/auth/renew")
     assert answer.status == 200  # the fake renews anything
     assert site.desk.renewed[0][1].secret.expose() == ""
 
 
-@pytest.mark.parametrize("deny", [Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE), Deny(Reason.ROUTE_UNKNOWN, Step.ROUTE)])
-async def test_an_unknown_connection_is_404(deny: Deny) -> None:
+@pytest.mark.parametrize("reason", [Reason.CONNECTION_UNKNOWN, Reason.TOKEN_EXPIRED, Reason.IDENTITY_CHANGED])
+async def test_an_unknown_connection_is_refused_like_a_bad_credential(reason: Reason) -> None:
     site = Site()
-    site.desk.renews = deny
+    site.desk.renews = Deny(reason, Step.PROVE)
     answer = await site.buy(JSON, body=renewal(token="t"), target="/auth/renew")
-    assert (answer.status, answer.json["reason"]) == (404, "not_found")
+    assert (answer.status, answer.json["reason"]) == (403, "refused")
 
 
 # ---- bodies
