@@ -52,22 +52,6 @@ def client_context(
     return context
 
 
-class Certificate:
-    """Our certificate as it lies on the disk; a broken new one leaves the old in place (TRN-13)."""
-
-    def __init__(self, *, certificate: Path, key: Path, minimum: str) -> None:
-        self._certificate, self._key, self._minimum = certificate, key, minimum
-        self.context = server_context(certificate=certificate, key=key, minimum=minimum)
-
-    def reload(self) -> OSError | None:
-        """Read the files anew: new connections get the new context. What was wrong with them, if they did not serve."""
-        try:
-            self.context = server_context(certificate=self._certificate, key=self._key, minimum=self._minimum)
-        except OSError as error:
-            return error
-        return None
-
-
 def _no_password() -> bytes:
     """OpenSSL would ask for one on the terminal, and wait."""
     return b""
