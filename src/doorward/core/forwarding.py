@@ -21,6 +21,7 @@ _HOP_BY_HOP: Final = frozenset(
     {
         "connection",
         "keep-alive",
+        "proxy",  # CGI would make HTTP_PROXY of it (CVE-2016-5385)
         "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
