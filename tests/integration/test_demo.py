@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.browser.demos import doorward, free_ports, is_free, running_demo
 
+LOOPBACK = "127.0.0.1"
 GRACE_OF_STOPPING = 15.0
 shares = pytest.mark.asyncio(loop_scope="module")
 
@@ -249,6 +250,35 @@ async def test_when_a_part_ends_the_demo_ends_and_says_so(part, own_demo) -> Non
     assert code == 1
     assert f"the {part} ended" in printed
     assert all(is_free(port) for port in demo.ports)
+
+
+async def test_beyond_loopback_only_page_and_issuer_are_reached_and_by_tls(tmp_path) -> None:
+    address = own_address()
+    async with running_demo(tmp_path, more=("--bind", address, "--unsafe-bind")) as demo:
+        gateway, admin, backend, issuer = demo.ports
+        scheme = "http" if address == LOOPBACK else "https"
+        assert f"{scheme}://{address}:{gateway}/" in demo.printed
+        async with httpx2.AsyncClient(verify=False) as client:
+            page = await client.get(f"{scheme}://{address}:{gateway}/")
+            assert f"{scheme}://{address}:{issuer}" in page.headers["content-security-policy"]
+            body = {"username": "alice", "password": demo.accounts["alice"]}
+            token = (await client.post(f"{scheme}://{address}:{issuer}/token", json=body)).json()["access_token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            sold = await client.post(f"{scheme}://{address}:{gateway}/auth/ticket", json={}, headers=headers)
+            assert sold.status_code == 201
+        for port in (admin, backend) if address != LOOPBACK else ():
+            with pytest.raises(OSError):
+                socket.create_connection((address, port), timeout=5)
+
+
+def own_address():
+    """An address of this machine that is not loopback, where it has one. Nothing is sent."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return LOOPBACK
+        return probe.getsockname()[0]
 
 
 async def test_it_can_be_started_again_with_the_same_accounts(tmp_path) -> None:
