@@ -4,7 +4,7 @@ Every store method raises StoreError, and nothing else, when the store can't ans
 Times are epoch seconds from the one Clock. Methods that answer without awaiting are welcome: they cost less.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -269,6 +269,13 @@ class Hands(Protocol):
 
     def message_since(self) -> float | None:
         """Since when a fragmented message from the peer is unfinished; None when there is none."""
+
+
+class Neighbours(Protocol):
+    """The other workers of this node."""
+
+    def ask(self, question: bytes) -> AsyncGenerator[bytes | None]:
+        """Each one's answer, one line, as it comes; None for one that is there and does not answer. Raises nothing."""
 
 
 class AuditSink(Protocol):

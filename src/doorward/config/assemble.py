@@ -19,6 +19,7 @@ from doorward.adapters.gateway.parts import Application, BackendPlace, StartErro
 from doorward.adapters.gateway.tls import client_context, server_context
 from doorward.adapters.metrics.meters import Meters
 from doorward.adapters.metrics.node import Node
+from doorward.adapters.neighbours import UnixNeighbours
 from doorward.adapters.system import SystemClock, SystemEntropy
 from doorward.adapters.web.app import WebApp
 from doorward.adapters.web.health import Readiness
@@ -75,7 +76,7 @@ class _CurrentVerifier:
 class Assembly:
     """One gateway process (adapters/gateway/parts.py GatewayParts). `node` is the same for all workers of a node.
 
-    `folder` is where several workers leave their numbers for each other, private to this node.
+    `folder` is where several workers leave their numbers for each other and ask each other, private to this node.
 
     Raises StartError when it can't be built, StoreError when it can't be started.
     """
@@ -155,8 +156,14 @@ class Assembly:
             entropy=self.entropy,
             admission_timeout=lambda: self.admission_timeout,
         )
+        self._neighbours = None if folder is None else UnixNeighbours(folder, worker=worker, fault=self._events.fault)
         self._desk = Desk(
-            watch=self._watch, store=self._store, answers=answers, entropy=self.entropy, ticket_ttl=config.ticket_ttl
+            watch=self._watch,
+            store=self._store,
+            answers=answers,
+            entropy=self.entropy,
+            ticket_ttl=config.ticket_ttl,
+            neighbours=self._neighbours,
         )
         self._follower = Follower(
             watch=self._watch, withdrawals=self._withdrawals, log=self._store.revocations, node=node, worker=worker
@@ -298,11 +305,13 @@ class Assembly:
     # life
 
     async def start(self) -> None:
-        """Open the store, read the keys and the whole revocation log, then begin to tick. Raises StoreError."""
+        """Open the store, read the keys and the whole revocation log, and begin to tick. Raises StoreError, OSError."""
         await self._store.open()
         await self._keyring.open()
         self._sinks.hear(self._events)
         await self._tending.start()
+        if self._neighbours is not None:
+            await self._neighbours.start(self._desk.outside.answer)
         self._warm()
         self._events.emit(AuditEvent(kind=EventKind.STARTED, outcome=Outcome.DONE))
 
@@ -361,6 +370,8 @@ class Assembly:
 
     async def stop(self) -> None:
         """After the last connection: leave presence, flush the audit, close the store."""
+        if self._neighbours is not None:
+            await self._neighbours.stop()
         await self._tending.stop()
         self._events.emit(AuditEvent(kind=EventKind.STOPPED, outcome=Outcome.DONE))
         self._events.flush()

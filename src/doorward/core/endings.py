@@ -50,6 +50,8 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         REVOKED_BEFORE=None,
         IDENTITY_CHANGED=None,
         RENEWAL_REFUSED=None,
+        # like a credential that is not this connection's, and any other bad one: nobody learns which connections exist
+        CONNECTION_UNKNOWN=None,
     ),
     **_family(
         "forbidden",
@@ -100,7 +102,7 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         CONTROL_FRAGMENTED=None,
         CONTROL_MALFORMED=None,
     ),
-    **_family("not_found", Retry.STOP, status=404, ROUTE_UNKNOWN=None, CONNECTION_UNKNOWN=None),
+    **_family("not_found", Retry.STOP, status=404, ROUTE_UNKNOWN=None),
     **_family(
         "authentication_timeout",
         Retry.RECONNECT,

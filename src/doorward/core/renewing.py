@@ -59,7 +59,7 @@ def renew(
     principal, connection, _, now = proof
     if principal.identity != admission.principal.identity:
         return Deny(Reason.IDENTITY_CHANGED, Step.PROVE)
-    if _is_older(principal, held):
+    if is_older(principal, held):
         return Deny(Reason.RENEWAL_REFUSED, Step.PROVE, note="older than the proof it would replace")
     fault = yield from banned(principal)
     if fault is not None:
@@ -81,6 +81,6 @@ def renew(
     return Renewal(principal, lease, route)
 
 
-def _is_older(new: Principal, held: Principal) -> bool:
+def is_older(new: Principal, held: Principal) -> bool:
     """One without an issue time is older than everything that has one, as in a revocation."""
     return held.issued_at is not None and (new.issued_at is None or new.issued_at < held.issued_at)

@@ -6,8 +6,9 @@ from typing import Final, TypeVar
 from doorward.core.attending import attend
 from doorward.core.auditing import handshake_event
 from doorward.core.proving import Steps, digest, prove
-from doorward.ports import Entropy, Store, StoreError
+from doorward.ports import Entropy, Neighbours, Store, StoreError
 from doorward.service.asking import Answers, drive
+from doorward.service.outside import Outside, Renewed
 from doorward.service.watch import Watch
 from doorward.values.audit import AuditEvent, EventKind, Trail
 from doorward.values.credential import Credential, Kind
@@ -42,18 +43,20 @@ class IssuedTicket:
     connection: str
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """Instants in epoch seconds."""
-
-    expires_at: float | None
-    renew_by: float | None
-
-
 class Desk:
-    """`ticket_ttl` in seconds."""
+    """`ticket_ttl` in seconds. `neighbours`: the other workers of this node, where there are any."""
 
-    def __init__(self, *, watch: Watch, store: Store, answers: Answers, entropy: Entropy, ticket_ttl: float) -> None:
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        store: Store,
+        answers: Answers,
+        entropy: Entropy,
+        ticket_ttl: float,
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        self.outside = Outside(watch, neighbours)
         self._watch = watch
         self._store = store
         self._answers = answers
@@ -138,13 +141,12 @@ class Desk:
         return Deny(Reason.IDENTITY_RATE, Step.PERMIT, retry_after=wait) if wait > 0 else None
 
     async def renew(self, attended: Attended, *, connection: str, credential: Credential) -> Renewed | Deny:
-        """Renew a live connection of this worker from outside. Audited by the watch as every renewal is; a refusal also
+        """Renew a live connection of this node from outside. Audited by the watch as every renewal is; a refusal also
         here, for who asked need not be whose connection it is."""
-        renewed = await self._watch.renew_outside(connection, credential)
+        renewed = await self.outside.renew(connection, credential)
         if isinstance(renewed, Deny):
-            self._refused(EventKind.HTTP, attended.trail, renewed)
-            return renewed
-        return Renewed(renewed.principal.expires_at, renewed.lease.renew_at)
+            self._refused(EventKind.HTTP, attended.trail, renewed, connection=connection)
+        return renewed
 
     def refuse(
         self, deny: Deny, *, wire: Wire, handshake: Handshake | None = None, attended: Attended | None = None
@@ -167,8 +169,8 @@ class Desk:
             self._watch.events.fault("desk", error)
             return Deny(Reason.INTERNAL, Step.HEAD)
 
-    def _refused(self, kind: EventKind, trail: Trail, deny: Deny) -> None:
-        self._watch.events.emit(self._event(kind, trail, deny=deny))
+    def _refused(self, kind: EventKind, trail: Trail, deny: Deny, *, connection: str = "") -> None:
+        self._watch.events.emit(self._event(kind, trail, deny=deny, connection=connection))
         if trail.peer is not None:
             self._watch.charge(trail.peer, deny)
 

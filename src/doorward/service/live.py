@@ -24,7 +24,7 @@ from doorward.core.deadlines import (
 from doorward.core.endings import ENDINGS, close_text
 from doorward.core.lifecycle import Action, Event, State, reason_of, step
 from doorward.core.proving import with_roles
-from doorward.core.renewing import Renewal
+from doorward.core.renewing import Renewal, is_older
 from doorward.ports import Hands, Traffic
 from doorward.values.admission import Admission
 from doorward.values.audit import AuditEvent, EventKind, Outcome
@@ -211,13 +211,16 @@ class Live:
         denied = entitled(principal, self.admission.route, self.admission.parameters)
         self._happen(Event.ROLES_CHANGED if denied is None else Event.UNENTITLED)
 
-    def renewed(self, renewal: Renewal) -> None:
-        self._renewing = False
-        if self.state not in (State.OPEN, State.RENEWING):
-            return
+    def renewed(self, renewal: Renewal, *, over_socket: bool) -> bool:
+        """False, and nothing has changed, where it comes too late: the end is near, or a newer proof was quicker."""
+        if over_socket:
+            self._renewing = False
+        if self.state not in (State.OPEN, State.RENEWING) or is_older(renewal.principal, self.principal):
+            return False
         self.principal, self.lease = renewal.principal, renewal.lease
         self._refused_renewals = 0
         self._happen(Event.RENEWED)
+        return True
 
     def renewal_refused(self, deny: Deny, id: str | None, *, over_socket: bool) -> None:
         """A renewal was refused. What is not the peer's fault doesn't count towards the third."""

@@ -168,8 +168,8 @@ class Watch:
         judged = await self._judge_renewal(live, credential)
         if isinstance(judged, Deny):
             live.renewal_refused(judged, id, over_socket=True)
-        else:
-            live.renewed(judged)
+        elif not live.renewed(judged, over_socket=True):
+            live.renewal_refused(Deny(Reason.RENEWAL_REFUSED, Step.PROVE), id, over_socket=True)
 
     async def renew_outside(self, connection: str, credential: Credential) -> Live | Deny:
         """By POST /auth/renew. An unknown connection is answered as a wrong credential would be (no oracle)."""
@@ -182,8 +182,7 @@ class Watch:
                 return judged
             # somebody else's credential at our HTTP endpoint must not be able to end this connection
             return Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
-        live.renewed(judged)
-        return live
+        return live if live.renewed(judged, over_socket=False) else Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
 
     async def _judge_renewal(self, live: Live, credential: Credential) -> Renewal | Deny:
         trail = Trail(connection=live.connection)
