@@ -26,14 +26,14 @@ def _show(line: str, *, as_json: bool) -> None:
     rest = " ".join(f"{name}={value}" for name, value in event.items() if name not in _NAMED)
     who = event.get("subject", "-")
     why = event.get("reason", "")
-    head = f"{instant(event['at'])}  {event['kind']:15} {event['outcome']:8} {who:12} {why}"
-    typer.echo(f"{head}  {event.get('connection', '')} {rest}".rstrip())
+    head = f"{instant(event['at'])}  {event['kind']:15}  {event['outcome']:8}  {who:12}  {why:18}"
+    typer.echo(f"{head}  {event.get('connection', '-'):22}  {rest}".rstrip())
 
 
 @app.command("tail")
 def tail(
     config: ConfigFile = None,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Begin with so many old ones.")] = 10,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=0, help="Begin with so many old ones.")] = 10,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Go on until interrupted.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -66,11 +66,13 @@ def tail(
 @app.command("query")
 def query(
     config: ConfigFile = None,
-    kind: Annotated[str, typer.Option(help="handshake, renewal, close, revocation, ticket, ...")] = "",
-    subject: Annotated[str, typer.Option(help="Only of this subject.")] = "",
-    reason: Annotated[str, typer.Option(help="Only with this reason.")] = "",
-    since: Annotated[str | None, typer.Option(help="Not older than: 10m, 12h, 7d.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the oldest first.")] = 1000,
+    kind: Annotated[str, typer.Option(metavar="KIND", help="handshake, renewal, close, revocation, ticket, ...")] = "",
+    subject: Annotated[str, typer.Option(metavar="SUBJECT", help="Only of this subject.")] = "",
+    reason: Annotated[str, typer.Option(metavar="REASON", help="Only with this reason.")] = "",
+    since: Annotated[str | None, typer.Option(metavar="DURATION", help="Not older than: 10m, 12h, 7d.")] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100_000, help="At most so many, the oldest first.")
+    ] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Find events. Exit 0 also when there are none.

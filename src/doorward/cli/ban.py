@@ -21,12 +21,16 @@ app = typer.Typer(help="Bans on addresses and subjects.", no_args_is_help=True)
 @app.command("add")
 def add(
     config: ConfigFile = None,
-    address: Annotated[str | None, typer.Option(help="An address or network, 203.0.113.0/24.")] = None,
-    subject: Annotated[str | None, typer.Option(help="A subject, of any issuer and tenant unless narrowed.")] = None,
-    issuer: Annotated[str | None, typer.Option(help="Only this issuer's subject.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Only in this tenant.")] = None,
-    duration: Annotated[str, typer.Option("--for", help="10m, 12h, 7d, or forever.")] = "24h",
-    cause: Annotated[str, typer.Option(help="Why, for the audit.")] = "operator",
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="An address or network, 203.0.113.0/24.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(metavar="SUBJECT", help="A subject, of any issuer and tenant unless narrowed.")
+    ] = None,
+    issuer: Annotated[str | None, typer.Option(metavar="ISSUER", help="Only this issuer's subject.")] = None,
+    tenant: Annotated[str | None, typer.Option(metavar="TENANT", help="Only in this tenant.")] = None,
+    duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="10m, 12h, 7d, or forever.")] = "24h",
+    cause: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit.")] = "operator",
 ) -> None:
     """Ban. It counts at once for new handshakes; to end live connections as well: doorward revoke.
 
@@ -102,10 +106,7 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
             ]
         )
         return
-    rows = [
-        (str(ban.id), _whom(ban), ban.issuer or "any", ban.cause, instant(ban.expires_at))
-        for ban in found
-    ]
+    rows = [(str(ban.id), _whom(ban), ban.issuer or "any", ban.cause, instant(ban.expires_at)) for ban in found]
     table(rows, "id", "whom", "issuer", "cause", "until (UTC)")
 
 
@@ -117,7 +118,9 @@ def _whom(ban: "Ban") -> str:
 
 
 @app.command("remove")
-def remove(id: Annotated[int, typer.Argument(metavar="ID")], config: ConfigFile = None) -> None:
+def remove(
+    id: Annotated[int, typer.Argument(metavar="ID", help="As `ban list` shows it.")], config: ConfigFile = None
+) -> None:
     """Lift a ban.
 
     Example: doorward ban remove 3

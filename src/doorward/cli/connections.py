@@ -21,7 +21,7 @@ app = typer.Typer(help="Live connections on all nodes.", no_args_is_help=True)
 @app.command("list")
 def list_(
     config: ConfigFile = None,
-    subject: Annotated[str | None, typer.Option(help="Only this subject's.")] = None,
+    subject: Annotated[str | None, typer.Option(metavar="SUBJECT", help="Only this subject's.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List them. The list is up to a second old.
@@ -45,7 +45,7 @@ def list_(
 
 @app.command("close")
 def close(
-    connection: Annotated[str, typer.Argument(metavar="ID")],
+    connection: Annotated[str, typer.Argument(metavar="ID", help="As `connections list` shows it.")],
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

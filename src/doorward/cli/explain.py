@@ -22,10 +22,11 @@ UPGRADE: Final = {
 
 
 def explain(
-    url: Annotated[str, typer.Option(help="ws:// or wss://, with the path and query of the handshake.")],
+    url: Annotated[str, typer.Option(metavar="URL", help="ws:// or wss://, with the path and query of the handshake.")],
     config: ConfigFile = None,
     header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", help="'Name: value'; replaces one that explain would add.")
+        list[str] | None,
+        typer.Option("--header", "-H", metavar="HEADER", help="'Name: value'; replaces one that explain would add."),
     ] = None,
     from_: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The TCP peer.")] = "127.0.0.1",
     as_json: AsJson = False,

@@ -53,7 +53,10 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def rotate(
     config: ConfigFile = None,
     keep: Annotated[
-        str | None, typer.Option(help="How long the old key verifies; tokens.access_ttl and a minute when left out.")
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="How long the old key verifies; tokens.access_ttl and a minute when left out."
+        ),
     ] = None,
 ) -> None:
     """Make a new signing key. Tokens of the old one stay good until they expire; nobody is disconnected.

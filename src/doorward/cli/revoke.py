@@ -10,14 +10,22 @@ from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 def revoke(
     config: ConfigFile = None,
-    subject: Annotated[str | None, typer.Option(help="Everything of this subject issued until now.")] = None,
-    session: Annotated[str | None, typer.Option(help="This session, whenever issued.")] = None,
-    token: Annotated[str | None, typer.Option(help="The token with this jti.")] = None,
-    issuer: Annotated[str | None, typer.Option(help="Narrows the target; alone: all that this issuer issued.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Narrows the target; alone: all of this tenant.")] = None,
-    effect: Annotated[str, typer.Option(help="close, renew, or roles (with --role).")] = "close",
-    role: Annotated[list[str] | None, typer.Option(help="With --effect roles: the roles from now on.")] = None,
-    cause: Annotated[str, typer.Option(help="Why, for the audit.")] = "operator",
+    subject: Annotated[
+        str | None, typer.Option(metavar="SUBJECT", help="Everything of this subject issued until now.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(metavar="SESSION", help="This session, whenever issued.")] = None,
+    token: Annotated[str | None, typer.Option(metavar="JTI", help="The token with this jti.")] = None,
+    issuer: Annotated[
+        str | None, typer.Option(metavar="ISSUER", help="Narrows the target; alone: all that this issuer issued.")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="TENANT", help="Narrows the target; alone: all of this tenant.")
+    ] = None,
+    effect: Annotated[str, typer.Option(metavar="EFFECT", help="close, renew, or roles (with --role).")] = "close",
+    role: Annotated[
+        list[str] | None, typer.Option(metavar="ROLE", help="With --effect roles: the roles from now on.")
+    ] = None,
+    cause: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit.")] = "operator",
     as_json: AsJson = False,
 ) -> None:
     """Withdraw authority: live connections end on every node, and the way back is blocked.

@@ -22,12 +22,12 @@ def _group() -> None:
 
 @app.command("issue")
 def issue(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whom it names.")],
     config: ConfigFile = None,
     role: Roles = None,
     permission: Permissions = None,
     tenant: Tenant = "",
-    path: Annotated[str | None, typer.Option(help="Good for this path only.")] = None,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="Good for this path only.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Issue a ticket, on stdout: good once, for tokens.ticket_ttl.

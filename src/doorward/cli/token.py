@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Tokens.", no_args_is_help=True)
 
-Roles = Annotated[list[str] | None, typer.Option("--role", help="Repeat for several.")]
-Permissions = Annotated[list[str] | None, typer.Option("--permission", help="Repeat for several.")]
-Tenant = Annotated[str, typer.Option(help="The tenant, if any.")]
+Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="Repeat for several.")]
+Permissions = Annotated[
+    list[str] | None, typer.Option("--permission", metavar="PERMISSION", help="Repeat for several.")
+]
+Tenant = Annotated[str, typer.Option(metavar="TENANT", help="The tenant, if any.")]
 
 
 @app.command("issue")
 def issue(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whom it names.")],
     config: ConfigFile = None,
     role: Roles = None,
     permission: Permissions = None,
     tenant: Tenant = "",
-    ttl: Annotated[str | None, typer.Option("--for", help="tokens.access_ttl when left out.")] = None,
+    ttl: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="30s, 10m, 1h; tokens.access_ttl when left out.")
+    ] = None,
 ) -> None:
     """Issue an access token, signed by Doorward's own key, on stdout.
 
