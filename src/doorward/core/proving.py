@@ -120,7 +120,7 @@ def unrevoked(
     principal: Principal, rules: Rules, *, connection: str, step: Step
 ) -> Steps[tuple[Principal, float] | Deny]:
     """The revocation log's word on a proof: Deny, or the principal with the roles that the log puts in place."""
-    answer, now = yield from ask(AskRevocations(principal, connection))
+    answer, now = yield from ask(AskRevocations(principal, connection, final=step is Step.REGISTER))
     if not isinstance(answer, Found):
         return Deny(Reason.STORE_UNAVAILABLE, step)
     revocations = answer.value

@@ -130,7 +130,10 @@ class Answers:
         return Unavailable("no session store in this version")
 
     async def _revocations(self, question: AskRevocations) -> Answer[object]:
-        await self._withdrawals.catch_up()
+        if question.final:
+            await self._withdrawals.catch_up()
+        else:
+            await self._withdrawals.be_fresh()
         return Found(self._withdrawals.candidates(question.principal, question.connection))
 
 

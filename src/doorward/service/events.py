@@ -74,14 +74,21 @@ class Events:
         text = "".join(traceback.format_exception(error))
         self._report(f"fault in {where}: {mask(text)}")
 
+    def tick(self) -> None:
+        """Called once a second: a sink that holds something back may let it go."""
+        if not self._pending:
+            self._hand_on([])
+
     def flush(self) -> None:
         """Hand on what is pending. A sink that fails loses this batch: the loss is counted and told as a gap."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
-        if not batch:
-            return
+        if batch:
+            self._hand_on(batch)
+
+    def _hand_on(self, batch: list[AuditEvent]) -> None:
         for place, sink in enumerate(self._sinks):
             lost = self._lost.get(place, 0)
             try:

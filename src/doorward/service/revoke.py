@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from doorward.core.auditing import clean
 from doorward.core.revocation import hits
 from doorward.ports import RevocationLog, StoreError
 from doorward.service.live import Live
@@ -87,13 +88,12 @@ class Follower:
             AuditEvent(
                 kind=EventKind.REVOCATION,
                 outcome=Outcome.DONE,
-                subject=revocation.target.value if revocation.target.kind is TargetKind.IDENTITY else "",
-                issuer=revocation.target.issuer or "",
-                tenant=revocation.target.tenant or "",
+                subject=clean(revocation.target.value) if revocation.target.kind is TargetKind.IDENTITY else "",
+                issuer=clean(revocation.target.issuer or ""),
+                tenant=clean(revocation.target.tenant or ""),
                 reason=f"{revocation.target.kind.value}_{revocation.effect.value}",
-                count=closed + asked,
                 duration=now - revocation.instant,
-                detail=f"log {revocation.sequence}: {revocation.cause}",
+                detail=f"log {revocation.sequence}: {clean(revocation.cause)}; closed {closed}, asked {asked}",
             )
         )
         acknowledgement = Acknowledgement(

@@ -122,6 +122,7 @@ class Tending:
         while True:
             await asyncio.sleep(HOUSEKEEPING_EVERY)
             turn += 1
+            self._watch.events.tick()
             jump = self._chores.discipline_clock()
             if jump is not None:
                 self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")

@@ -1,10 +1,11 @@
 """The node's copy of the revocation log and the bans, never older than the question that is asked of it.
 
-`catch_up` reads what is new since the cursor; every handshake does it twice, and the follower every 20 ms. New
+`catch_up` reads what is new since the cursor: the follower every 20 ms, and every handshake as its last step. New
 revocations go to whoever follows, so that one learnt by a handshake acts on live connections as well.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from doorward.core.peering import is_in
 from doorward.core.revocation import keys_of
@@ -13,6 +14,8 @@ from doorward.values.ban import Ban
 from doorward.values.peer import Address
 from doorward.values.principal import Identity, Principal
 from doorward.values.revocation import Revocation, TargetKind
+
+FRESH: Final = 0.05
 
 
 class Withdrawals:
@@ -24,6 +27,8 @@ class Withdrawals:
         self._clock = clock
         self.cursor = 0
         self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
+        self._read_at = -1.0
+        self._bans_read_at = -1.0
         self._ban_version = -1
         self._networks: tuple[Ban, ...] = ()
         self._subjects: dict[str, tuple[Ban, ...]] = {}
@@ -31,10 +36,17 @@ class Withdrawals:
 
     async def catch_up(self) -> None:
         """Read what is new. Raises StoreError."""
+        began = self._clock.now()
         new = await self._log.read(after=self.cursor)
+        self._read_at = began
         if new:
             self._take(new)
             self.on_new(new)
+
+    async def be_fresh(self) -> None:
+        """Read what is new, unless that was done less than 50 ms ago. Raises StoreError."""
+        if not 0.0 <= self._clock.now() - self._read_at < FRESH:
+            await self.catch_up()
 
     def _take(self, new: Iterable[Revocation]) -> None:
         for revocation in new:
@@ -61,8 +73,9 @@ class Withdrawals:
         return None
 
     async def ban_on_identity(self, identity: Identity) -> Ban | None:
-        """Raises StoreError."""
-        await self._follow_bans()
+        """The address was asked first, so the copy is as old as this handshake. Raises StoreError."""
+        if not 0.0 <= self._clock.now() - self._bans_read_at < FRESH:
+            await self._follow_bans()
         now = self._clock.now()
         for ban in self._subjects.get(identity.subject, ()):
             if ban.issuer in (None, identity.issuer) and ban.tenant in (None, identity.tenant) and _holds(ban, now):
@@ -70,7 +83,9 @@ class Withdrawals:
         return None
 
     async def _follow_bans(self) -> None:
+        began = self._clock.now()
         version = await self._bans.version()
+        self._bans_read_at = began
         if version == self._ban_version:
             return
         bans = await self._bans.all(now=self._clock.now())

@@ -62,11 +62,13 @@ class FetchSession:
 class AskRevocations:
     """-> Found[tuple[Revocation, ...]]: all that could hit this principal or connection | Unavailable.
 
-    The answer is read from the log at that moment, never from a copy older than the question.
+    `final`: nothing is asked after this, so the answer is read from the log at that moment, never from a copy older
+    than the question. An earlier one only spares work, and may come from a copy that is moments old.
     """
 
     principal: Principal
     connection: str
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
