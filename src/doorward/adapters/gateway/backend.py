@@ -22,10 +22,10 @@ class Answering(asyncio.Protocol):
     One read's worth of frames may lie there, since a backend may speak as soon as it has said 101.
     """
 
-    __slots__ = ("_done", "_head", "dry", "fault", "head", "surplus", "transport")
+    __slots__ = ("_head", "done", "dry", "fault", "head", "surplus", "transport")
 
     def __init__(self, done: asyncio.Future[None]) -> None:
-        self._done = done
+        self.done = done
         self._head = b""
         self.head = b""
         self.surplus = b""
@@ -59,14 +59,18 @@ class Answering(asyncio.Protocol):
         self.dry = True
         self._end("closed without an answer")
 
+    def give_up(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
     def _end(self, fault: str) -> None:
-        if self._done.done():
+        if self.done.done():
             return
         self.fault = fault
         self._head = b""
         if self.transport is not None:
             self.transport.pause_reading()
-        self._done.set_result(None)
+        self.done.set_result(None)
 
 
 class BackendConnector:
@@ -81,34 +85,25 @@ class BackendConnector:
     async def open(self, question: OpenBackend) -> BackendAnswer | BackendFailed:
         place = self._parts.backend_of(question.route)
         request = request_of(question, place)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        answering = Answering(done)
+        loop = asyncio.get_running_loop()
+        answering = Answering(loop.create_future())
+        answer: BackendAnswer | BackendFailed
         try:
-            transport = await _connect(answering, place)
-        except TimeoutError:
-            return BackendFailed(Reason.BACKEND_TIMEOUT, "no connection in time")
-        except OSError as error:
-            return BackendFailed(Reason.BACKEND_UNREACHABLE, type(error).__name__)
-        try:
-            transport.write(request)
-            async with asyncio.timeout(place.answer_within):
-                await done
-            if answering.fault:
-                answer: BackendAnswer | BackendFailed = BackendFailed(Reason.BACKEND_NONSENSE, answering.fault)
-            else:
-                answer = read_answer(
-                    answering.head,
-                    key=question.handshake.one("sec-websocket-key") or "",
-                    protocols=question.protocols,
-                    deflate=question.deflate,
-                )
+            async with asyncio.timeout(place.connect_within) as limit:
+                transport = await _connect(answering, place)
+                transport.write(request)
+                limit.reschedule(loop.time() + place.answer_within)
+                await answering.done
+            answer = _judged(answering, question)
         except TimeoutError:
             answer = BackendFailed(Reason.BACKEND_TIMEOUT, "no answer in time")
+        except OSError as error:
+            answer = BackendFailed(Reason.BACKEND_UNREACHABLE, type(error).__name__)
         except BaseException:
-            transport.abort()
+            answering.give_up()
             raise
         if isinstance(answer, BackendFailed):
-            transport.abort()
+            answering.give_up()
         else:
             self.opened = answering
         return answer
@@ -121,27 +116,37 @@ class BackendConnector:
     def discard(self) -> None:
         """Close what was opened: the admission came to nothing."""
         opened = self.take()
-        if opened is not None and opened.transport is not None:
-            opened.transport.abort()
+        if opened is not None:
+            opened.give_up()
+
+
+def _judged(answering: Answering, question: OpenBackend) -> BackendAnswer | BackendFailed:
+    if answering.fault:
+        return BackendFailed(Reason.BACKEND_NONSENSE, answering.fault)
+    return read_answer(
+        answering.head,
+        key=question.handshake.one("sec-websocket-key") or "",
+        protocols=question.protocols,
+        deflate=question.deflate,
+    )
 
 
 async def _connect(answering: Answering, place: BackendPlace) -> asyncio.Transport:
-    """TCP, or TLS with the certificate verified. Raises TimeoutError, or OSError (ssl.SSLError is one)."""
+    """TCP, or TLS with the certificate verified. Raises OSError (ssl.SSLError is one)."""
     loop = asyncio.get_running_loop()
     transport: asyncio.Transport
-    async with asyncio.timeout(place.connect_within):
-        if place.tls is None:
-            transport, _ = await loop.create_connection(lambda: answering, place.host, place.port)
-        else:
-            transport, _ = await loop.create_connection(
-                lambda: answering,
-                place.host,
-                place.port,
-                ssl=place.tls,
-                server_hostname=place.server_name or place.host,
-                ssl_handshake_timeout=place.connect_within,
-                ssl_shutdown_timeout=SHUTDOWN_WITHIN,
-            )
+    if place.tls is None:
+        transport, _ = await loop.create_connection(lambda: answering, place.host, place.port)
+    else:
+        transport, _ = await loop.create_connection(
+            lambda: answering,
+            place.host,
+            place.port,
+            ssl=place.tls,
+            server_hostname=place.server_name or place.host,
+            ssl_handshake_timeout=place.connect_within,
+            ssl_shutdown_timeout=SHUTDOWN_WITHIN,
+        )
     find_vanished_behind(transport)
     return transport
 

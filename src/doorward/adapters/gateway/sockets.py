@@ -14,7 +14,6 @@ VANISHED_AFTER: Final = 30.0
 
 _IDLE: Final = 60
 _INTERVAL: Final = 15
-_PROBES: Final = 4
 _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -24,13 +23,14 @@ def find_vanished(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _INTERVAL)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(VANISHED_AFTER * 1000))
 
 
 def find_vanished_behind(transport: asyncio.Transport) -> None:
     """The same for a connection of our own making."""
     shown = transport.get_extra_info("socket")
+    if shown is None or shown.fileno() < 0:  # it is over already, and will say so
+        return
     # what a transport shows makes a socket for every option anew, which costs more than the options
     sock = socket.socket(shown.family, socket.SOCK_STREAM, 0, shown.fileno())
     try:
