@@ -1,6 +1,7 @@
-"""Write what is made from the core's tables: `python -m tools.generate`, and `--check` to see whether it is fresh.
+"""Write what is made from the program: `python -m tools.generate`, and `--check` to see whether it is fresh.
 
-The tables are the truth; spec/endings.json is for clients in any language, the pages under docs/ for people.
+The core's tables, the schema and the commands are the truth; spec/endings.json is for clients in any language, the
+pages under docs/ for people.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from typing import Final
 from doorward.core.endings import ENDINGS, close_text, counts_as_refusal
 from doorward.core.lifecycle import REASONS, TABLE, Action, Event, State
 from doorward.values.decision import Ending, Reason, Retry
+from tools.reference import commands_page, configuration_page
 
 ROOT: Final = Path(__file__).parents[1]
 MADE: Final = "Made by `python -m tools.generate` from"
@@ -175,6 +177,8 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "spec/endings.json": endings_json,
     "docs/reference/endings.md": endings_page,
     "docs/explain/lifecycle.md": lifecycle_page,
+    "docs/reference/configuration.md": configuration_page,
+    "docs/reference/commands.md": commands_page,
 }
 
 
