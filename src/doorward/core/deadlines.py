@@ -16,7 +16,7 @@ NEVER: Final = float("inf")
 
 
 class Marks(NamedTuple):
-    """What an open connection waits for. `idle_at` is when it will have been idle too long; None: that never ends it."""
+    """What an open connection waits for. `idle_at`: when it will have been idle too long; None: that never ends it."""
 
     lease: Lease
     renewing: bool

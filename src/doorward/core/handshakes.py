@@ -5,6 +5,7 @@ No server is trusted to have checked any of it (SECURITY, appendix E1): every fo
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -18,6 +19,7 @@ MAX_LINE: Final = 8192
 MAX_TARGET: Final = 4096
 MAX_HEADERS: Final = 100
 MAX_LEADING_LINES: Final = 2
+_KEPT_NAME: Final = 64
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -141,13 +143,23 @@ def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...] | Deny:
     for line in lines:
         if len(line) > MAX_LINE:
             return _head(Reason.HEAD_TOO_LARGE, f"a header over {MAX_LINE} bytes")
-        name, colon, value = line.decode("latin-1").partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
+        text, colon, value = line.decode("latin-1").partition(":")
+        name = _header_name(text) if len(text) <= _KEPT_NAME else _read_name(text)
+        if not colon or name is None:
             return _head(Reason.HEAD_GRAMMAR, "a header's name")
         if not value.isascii() and not _is_clean_utf8(value):
             return _head(Reason.HEAD_GRAMMAR, "a header's value")
-        headers.append((name.lower(), value.strip(" \t")))
+        headers.append((name, value.strip(" \t")))
     return tuple(headers)
+
+
+def _read_name(text: str) -> str | None:
+    """The name in lower case, None when it is no token."""
+    return text.lower() if _TOKEN.fullmatch(text) else None
+
+
+# the same dozen names come with every head; what a flood of new ones can make it hold is bounded
+_header_name = lru_cache(maxsize=512)(_read_name)
 
 
 def _is_clean_utf8(value: str) -> bool:
@@ -195,6 +207,8 @@ def host_fault(handshake: Handshake, rules: Rules) -> Deny | None:
 
 def duplicate_fault(handshake: Handshake) -> Deny | None:
     """A header that means one thing stands once (HSK-07), before any credential is read."""
+    if len(handshake.headers) == len(handshake.by_name):
+        return None
     for name in SINGLE:
         values = handshake.by_name.get(name)
         if values is not None and len(values) > 1:

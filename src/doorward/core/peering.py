@@ -13,19 +13,21 @@ from doorward.values.handshake import Handshake
 from doorward.values.peer import Address, Peer, Wire
 from doorward.values.rules import ForwardedHeader, Network, Rules
 
-FORWARDING: Final = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-    "via",
+FORWARDING: Final = frozenset(
+    {
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "via",
+    }
 )
 # RFC 1918, 6598, 3927, 4193, 4291. Not ipaddress's is_private: that list changes with Python's releases.
 _NEIGHBOURS: Final = tuple(
@@ -84,7 +86,7 @@ def _behind_proxy(wire: Wire, direct: Address, handshake: Handshake, rules: Rule
 
 
 def _forwards(handshake: Handshake) -> bool:
-    return any(handshake.all(name) for name in FORWARDING)
+    return not FORWARDING.isdisjoint(handshake.by_name)
 
 
 def is_in(address: Address, networks: tuple[Network, ...]) -> bool:

@@ -61,7 +61,7 @@ class TestDirectPeers:
     def test_a_plain_socket_from_elsewhere_is_not(self, wire) -> None:
         assert refused(seen(wire=wire)) is Reason.TRANSPORT_INSECURE
 
-    @pytest.mark.parametrize("header", [f"{name}: 1.2.3.4" for name in FORWARDING])
+    @pytest.mark.parametrize("header", [f"{name}: 1.2.3.4" for name in sorted(FORWARDING)])
     @pytest.mark.parametrize("wire", ["127.0.0.1", "192.168.1.9", "::1", "::ffff:192.168.1.9", None])
     def test_a_neighbour_that_forwards_without_being_trusted_is_refused_with_a_hint(self, wire, header) -> None:
         found = seen(header, wire=wire, tls=True)
