@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from typer.testing import CliRunner
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as ws_connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+
+from doorward.cli import app
 
 WITHIN = 15.0
 STARTS_WITHIN = 45.0
@@ -174,23 +177,46 @@ class Client:
 
 
 class Raw:
-    """A socket through the gateway, byte by byte, for what a decent client would not do."""
+    """A socket through the gateway, byte by byte, for what a decent client would not do. It reads when asked to."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self.unread = b""
+
+    async def read(self, within: float = WITHIN) -> bytes:
+        """What is there, at least one byte; nothing at the end. Raises ConnectionError for a reset."""
+        async with asyncio.timeout(within):
+            return await self._loop.sock_recv(self._sock, 65536)
+
+    async def _exactly(self, size: int, within: float) -> bytes:
+        while len(self.unread) < size:
+            more = await self.read(within)
+            if not more:
+                raise EOFError
+            self.unread += more
+        taken, self.unread = self.unread[:size], self.unread[size:]
+        return taken
+
+    async def head(self) -> bytes:
+        while b"\r\n\r\n" not in self.unread:
+            self.unread += await self.read() or b"\r\n\r\n"
+        head, _, self.unread = self.unread.partition(b"\r\n\r\n")
+        return head
 
     async def frame(self, within: float = WITHIN) -> tuple[int, bytes]:
-        """(first byte, payload) of the next frame. Raises IncompleteReadError or ConnectionError at the end."""
-        async with asyncio.timeout(within):
-            first, length = await self.reader.readexactly(2)
-            if length >= 126:
-                length = int.from_bytes(await self.reader.readexactly(2 if length == 126 else 8))
-            return first, await self.reader.readexactly(length)
+        """(first byte, payload) of the next frame. Raises EOFError or ConnectionError at the end."""
+        first, length = await self._exactly(2, within)
+        if length >= 126:
+            length = int.from_bytes(await self._exactly(2 if length == 126 else 8, within))
+        return first, await self._exactly(length, within)
 
-    def send(self, first: int, payload: bytes) -> None:
+    async def say(self, data: bytes) -> None:
+        await self._loop.sock_sendall(self._sock, data)
+
+    async def send(self, first: int, payload: bytes) -> None:
         """One small frame, masked with zeros, which a mask may be."""
-        self.writer.write(bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+        await self.say(bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
 
 
 @dataclass(frozen=True)
@@ -430,24 +456,20 @@ class Gateway:
     @asynccontextmanager
     async def raw(self, path: str = "/chat", *, token: str, receive_buffer: int | None = None) -> AsyncIterator[Raw]:
         """A raw socket after its 101, cut at the end. `receive_buffer` is SO_RCVBUF, in bytes."""
-        sock = socket.socket()
-        if receive_buffer is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
-        reader, writer = await asyncio.open_connection(sock=sock, limit=receive_buffer or 1 << 16)
-        try:
-            writer.write(
+        with socket.socket() as sock:
+            if receive_buffer is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+            raw = Raw(sock)
+            await raw.say(
                 f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                 f"Authorization: Bearer {token}\r\n\r\n".encode()
             )
-            async with asyncio.timeout(WITHIN):
-                answer = await reader.readuntil(b"\r\n\r\n")
+            answer = await raw.head()
             assert answer.startswith(b"HTTP/1.1 101 "), answer
-            yield Raw(reader, writer)
-        finally:
-            writer.transport.abort()
+            yield raw
 
     async def status(self, path: str = "/chat", **more: Any) -> int:
         """101, or the status of the refusal."""
@@ -487,8 +509,8 @@ class Gateway:
 
     # from another terminal
 
-    async def cli(self, *arguments: str) -> tuple[int, str]:
-        """(exit code, all that it printed) of a command over the same configuration."""
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """(exit code, all that it printed) of a command in a process of its own."""
         process = await asyncio.create_subprocess_exec(
             *(*DOORWARD, *arguments, "-c", str(self.config)),
             stdin=DEVNULL,
@@ -504,6 +526,14 @@ class Gateway:
             raise
         assert process.returncode is not None
         return process.returncode, output.decode()
+
+    async def cli(self, *arguments: str) -> tuple[int, str]:
+        """The same command in a thread of ours: it opens the store for itself, and saves a second of imports."""
+        async with _one_at_a_time():
+            ended = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "-c", str(self.config)])
+        if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        return ended.exit_code, ended.output
 
     # the audit
 
@@ -533,6 +563,14 @@ class Gateway:
 
 async def _true(value: bool) -> bool:
     return value
+
+
+_locks: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+
+
+def _one_at_a_time() -> asyncio.Lock:
+    """A command in a thread has this process's stdout while it runs."""
+    return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 _given: set[int] = set()

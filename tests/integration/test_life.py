@@ -409,6 +409,6 @@ async def test_a_ping_comes_and_its_pong_keeps(gateway, early) -> None:
     async with asyncio.timeout(25):
         first, payload = await early.frame()
     assert first == 0x89, "a ping"
-    early.send(0x8A, payload)
-    early.send(0x81, b"after the pong")
+    await early.send(0x8A, payload)
+    await early.send(0x81, b"after the pong")
     assert await early.frame() == (0x81, b"after the pong")

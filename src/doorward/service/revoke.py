@@ -18,6 +18,7 @@ from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, TargetKind
 
 POLL_SECONDS: Final = 0.02
+AWAITED: Final = 10.0
 MAX_NAMED: Final = 16
 
 
@@ -35,9 +36,17 @@ class Follower:
         self.away_since: float | None = None
 
     async def start(self) -> None:
-        """Read the whole log before anything is admitted. Raises StoreError."""
+        """Read the whole log before anything is admitted. Raises StoreError.
+
+        What is new in it is acknowledged too: somebody may be waiting for the worker of this name that died.
+        """
+        self._withdrawals.on_new = self._noticed_late
         await self._withdrawals.catch_up()
         self._withdrawals.on_new = self._noticed
+
+    def _noticed_late(self, new: Sequence[Revocation]) -> None:
+        since = self._watch.clock.now() - AWAITED
+        self._noticed([revocation for revocation in new if revocation.instant >= since])
 
     def _noticed(self, new: Sequence[Revocation]) -> None:
         now = self._watch.clock.now()

@@ -102,7 +102,7 @@ async def test_a_connection_that_is_ending_is_not_renewed() -> None:
 
 async def test_a_quicker_newer_proof_is_not_replaced_by_an_older_one() -> None:
     world = World()
-    live, hands = await world.inside(handshake(bearer=token(), protocols="doorward.v1"))
+    live, _ = await world.inside(handshake(bearer=token(), protocols="doorward.v1"))
     now = int(world.clock.now())
     older, newer = token(iat=now + 1, exp=now + 300), token(iat=now + 2, exp=now + 900)
     world.clock.advance(5)

@@ -150,3 +150,14 @@ async def test_renewal_from_outside_needs_the_same_identity_and_is_no_oracle() -
     renewed = await world.watch.renew_outside(live.connection, credential(token(exp=int(world.clock.now()) + 900)))
     assert renewed is live
     assert live.principal.expires_at == int(world.clock.now()) + 900
+
+
+async def test_a_worker_that_comes_back_acknowledges_what_it_missed() -> None:
+    world = World()
+    old = await world.revoke(subject("long ago"))
+    world.clock.advance(60)
+    missed = await world.revoke(subject())
+    await world.follower.start()
+    await world.follower.act_now()
+    assert [answer.closed for answer in await world.store.revocations.acknowledgements(missed)] == [0]
+    assert await world.store.revocations.acknowledgements(old) == []
