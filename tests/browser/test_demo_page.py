@@ -108,6 +108,47 @@ async def test_who_does_not_renew_is_closed_and_may_come_back(demo, window) -> N
     assert await demo.audited(subject="alice", kind="close", reason="expired")
 
 
+ONCE = [
+    (1013, "doorward:unavailable", "unavailable", True),
+    (1012, "doorward:draining; retry_after=1", "draining", True),
+    (4429, "doorward:rate_limited; retry_after=1", "rate_limited", True),
+    (4401, "doorward:refused", "refused", True),
+    (4408, "doorward:lifetime", "lifetime", True),
+    (4409, "doorward:replaced", "replaced", False),
+    (4403, "doorward:closed_by_operator", "closed_by_operator", False),
+    (1009, "doorward:message_too_big", "message_too_big", False),
+    # without our prefix it is the backend's own, whatever the number
+    (4002, "revoked", "", False),
+    (1000, "", "", False),
+]
+
+
+@pytest.mark.parametrize(("code", "reason", "name", "comes_back"), ONCE)
+async def test_it_comes_back_only_where_the_ending_says_so(code, reason, name, comes_back, demo, window) -> None:
+    alice = await window()
+    attempts = []
+
+    async def closed_at_first(socket):
+        attempts.append(socket.url)
+        if len(attempts) == 1:
+            await socket.close(code=code, reason=reason)
+        else:
+            socket.connect_to_server()
+
+    await alice.page.route_web_socket(re.compile("^ws:"), closed_at_first)
+    await alice.sign_in(demo, "alice")
+    await expect(alice.told("ended")).to_contain_text(f"Closed: {name}" if name else str(code))
+    again = alice.page.get_by_role("button", name="Connect again")
+    if comes_back:
+        await expect(alice.told("ready")).to_have_count(1)
+        # never with the ticket of before
+        assert await alice.told("ticket").count() == len(attempts) == 2
+        await expect(again).to_be_hidden()
+    else:
+        await expect(again).to_be_visible()
+        assert len(attempts) == 1
+
+
 async def test_a_wrong_password_opens_nothing(demo, window) -> None:
     bob = await window()
     before = await demo.audited(subject="bob")

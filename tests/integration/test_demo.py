@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
 
 from tests.browser.demos import doorward, free_ports, is_free, running_demo
 
@@ -43,7 +44,9 @@ async def enter(demo, name, path="/chat/lobby"):
     """A program's socket: the token in a header, control messages on, no Origin."""
     token = await access_token(demo, name)
     headers = {"Authorization": f"Bearer {token}"}
-    return await connect(demo.socket + path, subprotocols=["doorward.v1"], additional_headers=headers, proxy=None)
+    return await connect(
+        demo.socket + path, subprotocols=[Subprotocol("doorward.v1")], additional_headers=headers, proxy=None
+    )
 
 
 async def hear(socket, kind):
