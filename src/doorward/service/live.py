@@ -94,11 +94,15 @@ class Live:
     def attach(self, hands: Hands) -> None:
         """The 101 is written. What happened since the registration is done now: a revocation closes at once."""
         self._hands = hands
-        if self.state is State.CLOSING:
-            reason = self.ended if isinstance(self.ended, Reason) else Reason.INTERNAL
-            self._close(reason, at_once=False)
+        if self.state is State.CLOSED:  # out of the table, so nothing would ever end it
+            self._hands = None
+            hands.cut()
+        elif self.state is State.CLOSING:
+            self._close(self.ended if isinstance(self.ended, Reason) else Reason.INTERNAL, at_once=False)
         else:
             self._announce()
+            if self.state is State.RENEWING:
+                self._ask()
         self._schedule()
 
     def abandon(self) -> None:
@@ -139,9 +143,8 @@ class Live:
         """The walker dropped one message whole. The peer is told where it can be; too many of them close."""
         self._refusals += 1
         ending = ENDINGS[reason]
-        self._watch.events.emit(
-            self._event(EventKind.REFUSED_MESSAGE, Outcome.REFUSED, reason=reason.value, ending=ending.name)
-        )
+        event = self._event(EventKind.REFUSED_MESSAGE, Outcome.REFUSED, reason=reason.value, ending=ending.name)
+        self._watch.events.emit(event)
         if self._refusals > self.admission.route.limits.refusals_before_close:
             self._happen(Event.PEER_FAULT, reason)
         else:
@@ -199,9 +202,8 @@ class Live:
         if not self.admission.renewable:
             self._happen(Event.LEASE_OVER)
             return
-        self.lease = leases.renew_now(
-            self.lease, self.admission.route.lease, expires_at=self.principal.expires_at, now=now
-        )
+        terms, expires_at = self.admission.route.lease, self.principal.expires_at
+        self.lease = leases.renew_now(self.lease, terms, expires_at=expires_at, now=now)
         self._happen(Event.RENEWAL_DEMANDED)
 
     def put_roles(self, roles: tuple[str, ...]) -> None:
@@ -289,13 +291,9 @@ class Live:
         self._watch.connections.schedule(self)
 
     def _next_due(self) -> float:
-        match self.state:
-            case State.CLOSED:
-                return NEVER
-            case State.CLOSING:
-                return self._close_by
-            case _:
-                return NEVER if self._hands is None else next_due(self._marks(self._hands), self._watch.clock.now())
+        if self.state is State.CLOSING:
+            return self._close_by
+        return NEVER if self._hands is None else next_due(self._marks(self._hands), self._watch.clock.now())
 
     # the table's actions
 
@@ -316,11 +314,7 @@ class Live:
                 self._gate(Gate.DELIVER)
                 self._announce()
             case Action.ASK:
-                refuse = self.admission.route.lease.in_grace is InGrace.REFUSE
-                self._gate(Gate.REFUSE if refuse else Gate.DELIVER)
-                deadline = self.lease.deadline
-                within = 0.0 if deadline is None else deadline - self._watch.clock.now()
-                self._tell(say.renew(within=within))
+                self._ask()
             case Action.CLOSE | Action.CLOSE_NOW:
                 why = reason_of(before, event, reason)
                 self._end(why, code=ENDINGS[why].close, note=note)
@@ -381,9 +375,16 @@ class Live:
             )
         )
 
+    def _ask(self) -> None:
+        refuse = self.admission.route.lease.in_grace is InGrace.REFUSE
+        self._gate(Gate.REFUSE if refuse else Gate.DELIVER)
+        now, deadline = self._watch.clock.now(), self.lease.deadline
+        self._tell(say.renew(within=0.0 if deadline is None else deadline - now))
+
     def _tell(self, text: str) -> None:
-        """Control messages go out only where they are on; `answer_json_ping` has its own pong."""
-        if self._hands is not None and (self.admission.controls or text is say.JSON_PONG):
+        """Control messages go out where they are on, and none after a Close; JSON pings have a pong of their own."""
+        is_on = self.admission.controls or text is say.JSON_PONG
+        if is_on and self._hands is not None and self.state in (State.OPEN, State.RENEWING):
             self._hands.tell(text)
 
     def _event(self, kind: EventKind, outcome: Outcome, *, counted: bool = False, **more: Any) -> AuditEvent:
