@@ -179,6 +179,15 @@ class Peer:
             self.socket.settimeout(10)
         return sent
 
+    def drip(self, octets: bytes, *, every: float) -> float:
+        """One byte at a time, until the other end has had enough. Seconds that it had patience for."""
+        begun = monotonic()
+        for byte in octets:
+            if select.select([self.socket], [], [], every)[0] and (self._take() or self.over):
+                break
+            self.send(bytes([byte]))
+        return monotonic() - begun
+
     def _take(self) -> bool:
         """Read once. False at the end."""
         try:

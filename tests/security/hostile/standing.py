@@ -466,5 +466,3 @@ def leaks(gateway: Standing) -> list[str]:
             if any(spelling in text for spelling in spellings if len(spelling) >= 8):
                 found.append(f"{whose} in {place}")
     return found
-
-

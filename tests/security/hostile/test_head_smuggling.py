@@ -193,9 +193,7 @@ BODIES = [
         "HS-12-both-lengths",
         400,
         "body_present",
-        head(token="@", Content_Length="4", Transfer_Encoding="chunked")
-        + b"0\r\n\r\n"
-        + head("/ws/second", token="@"),
+        head(token="@", Content_Length="4", Transfer_Encoding="chunked") + b"0\r\n\r\n" + head("/ws/second", token="@"),
     ),
     *rows("HS-13-twice", 400, "header_duplicated", head(token="@", Content_Length="0", extra=["Content-Length: 0"])),
     *rows(

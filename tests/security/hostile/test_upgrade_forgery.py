@@ -22,9 +22,13 @@ ROWS = [
         400,
         "upgrade_malformed",
         {"Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2_Settings": "AAMAAABkAAQAAP__"},
-        *header("Upgrade", "websocket, h2c", "websocket/13", "websocke", "", "h2c, websocket", "TLS/1.0", "websocket;q=1"),
+        *header(
+            "Upgrade", "websocket, h2c", "websocket/13", "websocke", "", "h2c, websocket", "TLS/1.0", "websocket;q=1"
+        ),
     ),
-    *rows("HS-14-two-upgrades", 400, "header_duplicated", {"extra": ["Upgrade: h2c"]}, {"extra": ["Upgrade: websocket"]}),
+    *rows(
+        "HS-14-two-upgrades", 400, "header_duplicated", {"extra": ["Upgrade: h2c"]}, {"extra": ["Upgrade: websocket"]}
+    ),
     *rows("HS-16-plain", 426, "not_an_upgrade", {"Upgrade": None}, {"Upgrade": None, "Connection": None}),
     *rows(
         "HS-18-connection",
@@ -123,7 +127,7 @@ def test_hs16_a_plain_request_is_told_what_is_missing(siege: Standing) -> None:
         {"Sec_WebSocket_Protocol": "constructor"},
         {"Sec_WebSocket_Protocol": "__proto__, toString"},
         {"Sec_WebSocket_Extensions": "permessage-deflate; client_max_window_bits"},
-        {"Sec_WebSocket_Extensions": "x; y=\"" + ";" * 2000},
+        {"Sec_WebSocket_Extensions": 'x; y="' + ";" * 2000},
         {"Sec_WebSocket_Extensions": ",,,permessage-deflate;;;="},
         {"Pragma": "no-cache", "Cache_Control": "no-cache", "Sec_Fetch_Mode": "websocket"},
     ],

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from doorward.adapters.gateway.parts import Application, FrontParts, Message
@@ -25,6 +25,8 @@ _DROPPED: Final = frozenset(
     {"connection", "upgrade", "keep-alive", "proxy-connection", "te", "trailer", "expect", "http2-settings"}
 )
 _INTERNAL: Final = Deny(Reason.INTERNAL, Step.HEAD)
+_UNREADABLE: Final = Deny(Reason.BODY_MALFORMED, Step.UPGRADE, note="the parser of HTTP")
+_LATE: Final = Deny(Reason.HEAD_TIMEOUT, Step.HEAD, note="the exchange")
 _LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,14}")
 UNBOUNDED: Final = 1 << 62
 
@@ -108,12 +110,40 @@ class HttpSide:
             await send({"type": "http.response.start", "status": 500, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
-    def protocol(self, loop: asyncio.AbstractEventLoop, wire: Wire, handshake: Handshake) -> HttpToolsProtocol:
+    def protocol(self, loop: asyncio.AbstractEventLoop, wire: Wire, handshake: Handshake) -> "OneRequest":
         now = int(self._parts.clock.now())
         if now != self._second:
             self._second = now
             self.state.default_headers = [(b"date", formatdate(now, usegmt=True).encode("ascii"))]
-        return HttpToolsProtocol(self.config, self.state, {"wire": wire, "handshake": handshake}, loop)
+        return OneRequest(self.config, self.state, {"wire": wire, "handshake": handshake}, loop)
+
+
+class OneRequest(HttpToolsProtocol):
+    """uvicorn's protocol class without a word of its own: what it can't read, `refuse` answers and records.
+
+    That is a chunked body that is none, and a method that its parser does not know.
+    """
+
+    refuse: Callable[[Deny], None]
+    _work: asyncio.Task[None] | None = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._work = self.loop.create_task(cycle.run_asgi(app))
+
+    def send_400_response(self, msg: str) -> None:
+        self.give_up(_UNREADABLE)
+
+    def give_up(self, deny: Deny) -> bool:
+        """Refuse, and stop whoever works on an answer. False where one has begun: there is no second."""
+        cycle = self.cycle
+        if cycle is not None:
+            if cycle.response_started or cycle.disconnected:
+                return False
+            cycle.disconnected = True
+        if self._work is not None:
+            self._work.cancel()
+        self.refuse(deny)
+        return True
 
 
 class Parting:
@@ -156,20 +186,39 @@ def end_gently(transport: asyncio.Transport) -> None:
 
 
 class Exchange(asyncio.Protocol):
-    """The protocol of a connection that has become HTTP: uvicorn's, behind a count of the body's bytes."""
+    """The protocol of a connection that has become HTTP: uvicorn's, behind a count of the body's bytes.
+
+    `refuse` answers in uvicorn's place, and ends the connection.
+    """
 
     def __init__(
-        self, http: HttpToolsProtocol, *, body: int, linger: Callable[[], None], left: Callable[[], None]
+        self,
+        http: OneRequest,
+        *,
+        body: int,
+        refuse: Callable[[Deny], None],
+        linger: Callable[[], None],
+        left: Callable[[], None],
     ) -> None:
         self._http = http
         self._missing = body
         self._linger = linger
         self._left = left
+        self._refuse = refuse
+        http.refuse = self._end
 
     def begin(self, transport: asyncio.Transport, head: bytes, surplus: bytes) -> None:
         self._http.connection_made(cast(asyncio.Transport, Parting(transport, self._linger)))
         self._http.data_received(head)
         self.data_received(surplus)
+
+    def late(self) -> bool:
+        """The exchange took too long. False where it can't be refused any more: it is to be cut."""
+        return self._http.give_up(_LATE)
+
+    def _end(self, deny: Deny) -> None:
+        self._missing = 0
+        self._refuse(deny)
 
     def data_received(self, data: bytes) -> None:
         part = b"" if self._http.transport.is_closing() else data[: self._missing]

@@ -5,6 +5,7 @@ no fourth, and no way from one to another: nothing that came after the head is e
 """
 
 import asyncio
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -124,10 +125,25 @@ class Front(asyncio.Protocol):
             self._over = True
             listener = self._listener
             http = listener.http.protocol(listener.loop, self.wire(), handshake)
-            exchange = Exchange(http, body=body, linger=self._linger, left=self._left)
-            self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._cut)
+            exchange = Exchange(
+                http,
+                body=body,
+                refuse=partial(self._refuse_exchange, handshake),
+                linger=self._linger,
+                left=self._left,
+            )
+            self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._late_exchange, exchange)
             transport.set_protocol(exchange)
             exchange.begin(transport, rebuilt_head(handshake), surplus)
+
+    def _late_exchange(self, exchange: Exchange) -> None:
+        if not exchange.late():
+            self._cut()
+
+    def _refuse_exchange(self, handshake: Handshake, deny: Deny) -> None:
+        """It can't be read, or has taken too long: nobody else has answered it."""
+        self._over = False
+        self._refuse_unseen(deny, handshake)
 
     # ---- the door ---------------------------------------------------------------------------------------------------
 
