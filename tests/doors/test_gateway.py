@@ -76,8 +76,15 @@ class Door:
             )
             at = instant(told.get("instant", "now"), time.time())
             effect, roles = Effect(told.get("effect", "close")), tuple(told.get("roles", ()))
-            await self.store.revocations.append(Revocation(target, at, effect, "vector", at + 3600, roles=roles))
+            revocation = Revocation(target, at, effect, "vector", at + 3600, roles=roles)
+            await self._acknowledged(await self.store.revocations.append(revocation))
         return codes
+
+    async def _acknowledged(self, sequence: int) -> None:
+        """The gateway has acted on it: until then step 8 may not know of it, and step 13 refuses."""
+        async with asyncio.timeout(raw.WITHIN):
+            while not await self.store.revocations.acknowledgements(sequence):  # noqa: ASYNC110 - in another process
+                await asyncio.sleep(0.01)
 
     async def _buy(self, vector: Vector, told: dict[str, Any], now: float) -> str:
         body = json.dumps({"path": told["path"]} if "path" in told else {})

@@ -39,6 +39,8 @@ class Withdrawals:
         began = self._clock.now()
         new = await self._log.read(after=self.cursor)
         self._read_at = began
+        # another question may have been quicker: what it took is known, and was told
+        new = [revocation for revocation in new if revocation.sequence > self.cursor]
         if new:
             self._take(new)
             self.on_new(new)
@@ -50,8 +52,6 @@ class Withdrawals:
 
     def _take(self, new: Iterable[Revocation]) -> None:
         for revocation in new:
-            if revocation.sequence <= self.cursor:
-                continue
             self.cursor = revocation.sequence
             key = (revocation.target.kind, revocation.target.value)
             self._by_key[key] = (*self._by_key.get(key, ()), revocation)
