@@ -197,7 +197,9 @@ def entitled(principal: Principal, route: Route, parameters: Parameters) -> Deny
     """Does the principal have the route's permission and required claims? Pure: also asked at every renewal."""
     if route.permission is not None:
         wanted = fill(route.permission, parameters)
-        if not permits(principal.permissions, wanted):
+        # the rest of a path may hold what parts permissions: it must not add a part that a wildcard would cover
+        is_whole = wanted.count(":") == route.permission.count(":") and "*" not in wanted
+        if not is_whole or not permits(principal.permissions, wanted):
             return Deny(Reason.PERMISSION, Step.PERMIT, note=f"wants {wanted}")
     for name, template in route.require:
         value = principal.identity.tenant if name == "tenant" else principal.claims.get(name)

@@ -370,6 +370,16 @@ class TestPermission:
             assert found is not None
             assert (found.reason, found.step) == (Reason.CLAIM_REQUIRED, Step.PERMIT)
 
+    @pytest.mark.parametrize("rest", ["public:secret", "public/a:b", "*", "public:*", ":"])
+    def test_a_parameter_adds_no_part_and_no_wildcard_to_a_permission(self, rest) -> None:
+        """{rest*} may hold a colon: "files:public:*" must not cover what a client writes after one of its own."""
+        files = route("/files/{rest*}", permission="files:{rest}:read")
+        reader = principal(permissions=frozenset({"files:public:*", "files:*:read", "files:public:*:read"}))
+        found = entitled(reader, files, (("rest", rest),))
+        assert found is not None
+        assert found.reason is Reason.PERMISSION
+        assert entitled(reader, files, (("rest", "public"),)) is None
+
     def test_nothing_is_no_claim_even_where_the_path_has_nothing(self) -> None:
         rest = route("/{rest*}", require=(("tenant", "{rest}"),))
         assert entitled(principal(), rest, (("rest", ""),)) is not None
