@@ -70,11 +70,12 @@ class Door:
                     live.withdraw()
                 if passage.slot is not None:
                     self._watch.release(passage.slot)
+            self._watch.replace(passage.replaced)
             self._audit(trail, decision, wire, duration=clock.now() - started)
         if isinstance(decision, Deny):
             return decision
         live = registered[0]
-        self._watch.opened(live, replaced=passage.replaced)
+        self._watch.opened(live)
         return live
 
     async def _decide(self, handshake: Handshake, wire: Wire, passage: Passage, trail: Trail) -> Decision:

@@ -58,8 +58,8 @@ class Watch:
 
     # the table's comings and goings
 
-    def opened(self, live: Live, *, replaced: tuple[str, ...]) -> None:
-        """A handshake was allowed. What it replaced ends, here or on the worker that holds it."""
+    def opened(self, live: Live) -> None:
+        """A handshake was allowed."""
         admission, identity = live.admission, live.principal.identity
         self._opened[live.connection] = PresentConnection(
             connection=live.connection,
@@ -74,7 +74,10 @@ class Watch:
             opened_at=live.opened_at,
             expires_at=live.principal.expires_at,
         )
-        for connection in replaced:
+
+    def replace(self, connections: tuple[str, ...]) -> None:
+        """Their slots were given away: they end, here or on the worker that holds them."""
+        for connection in connections:
             held = self.connections.get(connection)
             if held is not None:
                 held.replace()

@@ -95,6 +95,17 @@ async def test_the_oldest_is_replaced_where_the_rules_say_so() -> None:
     assert hands.done == [("close", 4409, "doorward:replaced", False)]
 
 
+async def test_it_is_replaced_even_if_a_later_step_refuses() -> None:
+    """Its place is given away. Left open it would count no more, and who can make a backend refuse had no limit."""
+    limits = ClusterLimits(connections_per_subject=1, when_full=WhenFull.REPLACE_OLDEST)
+    world = World(rules(limits=limits))
+    first, hands = await world.inside()
+    world.connector.answer = BackendFailed(Reason.BACKEND_REFUSED)
+    assert isinstance(await world.enter(), Deny)
+    assert first.ended is Reason.REPLACED
+    assert hands.done == [("close", 4409, "doorward:replaced", False)]
+
+
 async def test_a_full_table_and_a_draining_door_refuse_before_anything_is_asked() -> None:
     world = World(most=1)
     await world.inside()
