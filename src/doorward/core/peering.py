@@ -67,6 +67,22 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="no TLS, and not from loopback")
 
 
+def presumed_peer(wire: Wire, handshake: Handshake | None, rules: Rules) -> Peer:
+    """Whom a refusal at or before step 3 is put down to, in the audit and the strict rate; it lets nobody in.
+
+    Behind a trusted proxy that is the client where it can be known, and else nobody: a proxy that stood in for its
+    clients would be banned for what one of them did. `handshake` None: the head could not be read.
+    """
+    direct = _plain(wire.address)
+    if direct is None or not is_in(direct, rules.trusted_proxies):
+        return Peer(address=direct, direct=direct, secure=wire.tls)
+    if rules.forwarded_header is ForwardedHeader.PROXY_PROTOCOL:
+        address = _plain(wire.proxied)
+    else:
+        address = None if handshake is None else _forwarded(handshake, rules)[0]
+    return Peer(address=address, direct=direct, secure=wire.tls, forwarded=True)
+
+
 def _behind_proxy(wire: Wire, direct: Address, handshake: Handshake, rules: Rules) -> Peer | Deny:
     """The client's own leg must be TLS: as the proxy says, or, where it says nothing, as ours is.
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from doorward.core.admission import admit
 from doorward.core.auditing import handshake_event
+from doorward.core.peering import presumed_peer
 from doorward.ports import Connector, Entropy, Store
 from doorward.service.asking import Answers, Passage, Pending, drive
 from doorward.service.live import Live
@@ -17,7 +18,7 @@ from doorward.values.audit import Trail
 from doorward.values.decision import MISSING, Allow, Answer, Decision, Deny, Found, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.ids import new_id
-from doorward.values.peer import Peer, Wire
+from doorward.values.peer import Wire
 from doorward.values.question import Register
 
 UNRECORDED: Final = "the audit log can't be written"
@@ -71,7 +72,7 @@ class Door:
                 if passage.slot is not None:
                     self._watch.release(passage.slot)
             self._watch.replace(passage.replaced)
-            self._audit(trail, decision, wire, duration=clock.now() - started)
+            self._audit(trail, decision, wire, handshake, duration=clock.now() - started)
         if isinstance(decision, Deny):
             return decision
         live = registered[0]
@@ -111,17 +112,19 @@ class Door:
 
     def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None) -> None:
         """Audit what the front refused before the door, and charge it to the address."""
-        trail = Trail(peer=Peer(address=wire.address, direct=wire.address, secure=wire.tls))
+        trail = Trail()
         if handshake is not None:
             trail.path = handshake.path
             trail.origin = handshake.one("origin") or ""
             trail.user_agent = handshake.one("user-agent") or ""
-        self._audit(trail, deny, wire, duration=None)
+        self._audit(trail, deny, wire, handshake, duration=None)
 
-    def _audit(self, trail: Trail, decision: Decision, wire: Wire, *, duration: float | None) -> None:
+    def _audit(
+        self, trail: Trail, decision: Decision, wire: Wire, handshake: Handshake | None, *, duration: float | None
+    ) -> None:
         refused = decision if isinstance(decision, Deny) else None
         if trail.peer is None:
-            trail.peer = Peer(address=wire.address, direct=wire.address, secure=wire.tls)
+            trail.peer = presumed_peer(wire, handshake, self._watch.rules)
         if isinstance(decision, Allow):
             trail.connection = decision.admission.connection
         self._watch.events.emit(handshake_event(trail, refused, duration=duration))

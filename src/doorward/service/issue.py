@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from doorward.core.attending import attend
 from doorward.core.auditing import handshake_event
+from doorward.core.peering import presumed_peer
 from doorward.core.proving import Steps, digest, prove
 from doorward.ports import Entropy, Neighbours, Store, StoreError
 from doorward.service.asking import Answers, drive
@@ -68,6 +69,8 @@ class Desk:
         trail = Trail(path=handshake.path)
         judged = await self._judge(attend(handshake, wire, self._watch.rules, writes=writes, trail=trail))
         if isinstance(judged, Deny):
+            if trail.peer is None:
+                trail.peer = presumed_peer(wire, handshake, self._watch.rules)
             self._refused(EventKind.HTTP, trail, judged)
             return judged
         return Attended(judged, handshake.one("origin"), trail)
@@ -155,7 +158,7 @@ class Desk:
         if attended is not None:
             trail = attended.trail
         else:
-            trail = Trail(peer=Peer(address=wire.address, direct=wire.address, secure=wire.tls))
+            trail = Trail(peer=presumed_peer(wire, handshake, self._watch.rules))
             if handshake is not None:
                 trail.path = handshake.path
                 trail.origin = handshake.one("origin") or ""

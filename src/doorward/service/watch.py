@@ -144,7 +144,7 @@ class Watch:
     def charge(self, peer: Peer, deny: Deny) -> None:
         """Charge the strict rate for refusals (step 4). A trusted proxy is never charged for a client that could not
         be named."""
-        if not counts_as_refusal(deny.reason):
+        if not counts_as_refusal(deny.reason) or peer.is_unknown:
             return
         if peer.address is None or not is_in(peer.address, self.rules.trusted_proxies):
             self.errands.run("charge", self._take_refusal(network_of(peer.address)))

@@ -28,7 +28,8 @@ class Wire:
 class Peer:
     """The client as the rules see it. `address` counts in bans, rates, limits and the audit.
 
-    `direct` is the TCP peer; they differ only behind a trusted proxy. `secure` is step 3's finding.
+    `direct` is the TCP peer; they differ only behind a trusted proxy. `secure` is step 3's finding. `address` None:
+    a Unix socket, or, where `direct` is not, a client that its proxy did not name.
     """
 
     address: Address | None
@@ -38,7 +39,11 @@ class Peer:
 
     @property
     def shown(self) -> str:
-        return text_of(self.address)
+        return "" if self.is_unknown else text_of(self.address)
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.address is None and self.direct is not None
 
 
 @lru_cache(maxsize=4096)
