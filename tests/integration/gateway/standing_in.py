@@ -339,6 +339,17 @@ async def until(holds: Callable[[], object], within: float = 10.0) -> None:
         await held
 
 
+async def stalled(live: StandIn, *, long: float = 0.3) -> float:
+    """Wait until output to the peer has not moved for a while: the kernel's buffers are full. Since when."""
+    async with asyncio.timeout(10):
+        while True:
+            assert live.hands is not None
+            since = live.hands.stalled_since()
+            await asyncio.sleep(long)
+            if since is not None and live.hands.stalled_since() == since:
+                return since
+
+
 def refuse_with(reason: Reason, step_: Step = Step.PROVE, retry_after: float | None = None) -> Decide:
     return lambda handshake, wire: Deny(reason, step_, retry_after=retry_after)
 
@@ -358,5 +369,6 @@ __all__ = [
     "gateway",
     "refuse_with",
     "route",
+    "stalled",
     "until",
 ]

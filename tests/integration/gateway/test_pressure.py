@@ -7,9 +7,9 @@ import tracemalloc
 
 import pytest
 
-from doorward.adapters.gateway.relay import BACKEND_QUEUE
+from doorward.adapters.gateway.joint import BACKEND_QUEUE
 from doorward.adapters.gateway.secured import queued
-from tests.integration.gateway.standing_in import Limits, gateway, route, until
+from tests.integration.gateway.standing_in import Limits, gateway, route, stalled, until
 from tests.integration.gateway.wires import (
     WITHIN,
     backend,
@@ -95,16 +95,10 @@ async def test_a_client_that_does_not_read_stops_the_backend(either):
         peer.send(head())
         await peer.head()
         live = await gate.live()
-        await until(lambda: ("watched",) in live.said)
-        before = -1
-        while before != offered:
-            before = offered
-            await asyncio.sleep(0.3)
+        await stalled(live)
+        assert ("watched",) in live.said
         assert offered < 40 << 20
         assert 0 < queued(live.hands._peer.transport) <= QUEUE + 2 * ONE_READ
-        first = live.hands.stalled_since()
-        await asyncio.sleep(0.05)
-        assert live.hands.stalled_since() == first is not None
         size = 0
         while size < 50 << 20:
             async with asyncio.timeout(WITHIN):

@@ -9,7 +9,7 @@ import pytest
 from doorward.core.frame_headers import encode_close, encode_frame
 from doorward.core.lifecycle import Event
 from doorward.values.decision import Reason
-from tests.integration.gateway.standing_in import Limits, gateway, route, until
+from tests.integration.gateway.standing_in import Limits, gateway, route, stalled, until
 from tests.integration.gateway.wires import (
     MASK,
     WITHIN,
@@ -253,9 +253,7 @@ async def test_a_revoked_peer_with_unread_output_is_cut(either):
         peer.send(head())
         await peer.head()
         live = await gate.live()
-        await until(lambda: ("watched",) in live.said)
-        since = live.hands.stalled_since()
-        assert since is not None
+        await stalled(live)
         live.revoke()
         assert live.over.is_set()
         with pytest.raises(ConnectionResetError):
@@ -365,3 +363,49 @@ async def test_a_peer_that_floods_after_our_close_is_read_and_dropped():
         assert await peer.rest() == b""
         assert live.over.is_set()
     assert len(got) < 100
+
+
+async def test_a_close_in_the_same_segment_brings_nothing_through():
+    heard = asyncio.get_running_loop().create_future()
+
+    async def serve(other, request):
+        other.send(good_answer(request))
+        heard.set_result(await other.rest())
+
+    async with backend(serve) as port, gateway(port, controls=True) as gate, upgraded(gate.port) as peer:
+        live = await gate.live()
+        live.on_control = lambda payload: live.happen(Event.PEER_FAULT, Reason.CONTROL_MALFORMED)
+        peer.send(text('{"type":"doorward.nonsense"}') + text("pay after") + encode_close(1000, "", mask=MASK))
+        assert (await peer.close_frame())[0] == 4400
+        async with asyncio.timeout(WITHIN):
+            said = await heard
+        assert (said[0], len(said)) == (0x88, 6 + 2 + len("doorward:malformed"))
+
+
+async def test_the_rest_of_a_half_sent_message_never_reaches_the_backend(either):
+    """Its last byte would make it a message, delivered after the revocation."""
+    serving, trusting = either
+    heard = asyncio.get_running_loop().create_future()
+    whole = binary(bytes(1000))
+    half_there = asyncio.Event()
+
+    async def serve(other, request):
+        other.send(good_answer(request))
+        begun = await other.exactly(500)
+        half_there.set()
+        heard.set_result(begun + await other.rest())
+
+    async with (
+        backend(serve) as port,
+        gateway(port, tls=serving) as gate,
+        upgraded(gate.port, tls=trusting) as peer,
+    ):
+        live = await gate.live()
+        peer.send(whole[:500])
+        await half_there.wait()
+        live.revoke()
+        peer.send(whole[500:] + encode_close(4002, "", mask=MASK))
+        assert (await peer.close_frame())[0] == 4002
+        async with asyncio.timeout(WITHIN):
+            assert await heard == whole[:500]
+        await live.over.wait()

@@ -11,7 +11,7 @@ from doorward.core.frames import Walker
 from doorward.values.message import Piece
 
 if TYPE_CHECKING:
-    from doorward.adapters.gateway.relay import Relay
+    from doorward.adapters.gateway.joint import Joint
 
 
 def drop(data: bytes) -> None:
@@ -21,17 +21,17 @@ def drop(data: bytes) -> None:
 class End(asyncio.Protocol):
     """One end. `write` takes what came in here out at the other end; `transport` is None once it is lost."""
 
-    __slots__ = ("_feed", "_messages", "_now", "last", "relay", "transport", "walker", "write")
+    __slots__ = ("_feed", "_messages", "_now", "joint", "last", "transport", "walker", "write")
 
     def __init__(
         self,
-        relay: "Relay",
+        joint: "Joint",
         walker: Walker,
         transport: asyncio.Transport,
         write: Callable[[bytes], None],
         now: Callable[[], float],
     ) -> None:
-        self.relay = relay
+        self.joint = joint
         self.walker = walker
         self.transport: asyncio.Transport | None = transport
         self.write = write
@@ -69,24 +69,24 @@ class PeerEnd(End):
     __slots__ = ()
 
     def _report(self, piece: Piece) -> None:
-        self.relay.peer_said(piece)
+        self.joint.peer_said(piece)
 
     def _wrong(self, error: Exception) -> None:
-        self.relay.wrong_from_peer(error)
+        self.joint.wrong_from_peer(error)
 
     def pause_writing(self) -> None:
-        self.relay.peer_is_full()
+        self.joint.peer_is_full()
 
     def resume_writing(self) -> None:
-        self.relay.peer_has_room()
+        self.joint.peer_has_room()
 
     def eof_received(self) -> bool:
-        return self.relay.peer_ended()
+        return self.joint.peer_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is not None:
             self.transport = None
-            self.relay.peer_lost()
+            self.joint.peer_lost()
 
 
 class BackendEnd(End):
@@ -95,21 +95,21 @@ class BackendEnd(End):
     __slots__ = ()
 
     def _report(self, piece: Piece) -> None:
-        self.relay.backend_said(piece)
+        self.joint.backend_said(piece)
 
     def _wrong(self, error: Exception) -> None:
-        self.relay.wrong_from_backend(error)
+        self.joint.wrong_from_backend(error)
 
     def pause_writing(self) -> None:
-        self.relay.backend_is_full()
+        self.joint.backend_is_full()
 
     def resume_writing(self) -> None:
-        self.relay.backend_has_room()
+        self.joint.backend_has_room()
 
     def eof_received(self) -> bool:
-        return self.relay.backend_ended()
+        return self.joint.backend_ended()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.transport is not None:
             self.transport = None
-            self.relay.backend_lost()
+            self.joint.backend_lost()

@@ -10,7 +10,7 @@ import resource
 import signal
 from collections.abc import Callable
 from ssl import SSLContext
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
@@ -85,6 +85,7 @@ class _Main:
         parts = self._parts
         loop = asyncio.get_running_loop()
         reserve_files(parts.max_connections)
+        loop.set_exception_handler(self._unexpected)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
@@ -121,6 +122,11 @@ class _Main:
             drain.cancel()
         if drain.done() and not drain.cancelled() and (error := drain.exception()) is not None:
             self._parts.wrong("drain", error)
+
+    def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody caught: the loop's own report would show reprs, and is no audit."""
+        error = context.get("exception")
+        self._parts.wrong("loop", error if isinstance(error, BaseException) else RuntimeError(context["message"]))
 
     def _stop(self) -> None:
         if self._asked.is_set():
