@@ -228,6 +228,15 @@ def kept_out(vector: Vector, answer: raw.Heard, asked: list[bytes], event: dict[
     """One constant page that says the ending and no more, and the end; the fine reason is in the audit."""
     expect = vector.expect
     ending = ENDINGS[Reason(expect["reason"])]
+    if expect["step"] in BEFORE_THE_BACKEND:
+        assert asked == []
+    assert (event["outcome"], event["reason"]) == ("refused", expect["reason"])
+    assert (event["status"], event["ending"]) == (expect["status"], ending.name)
+    if "close" in expect:
+        text = f"doorward:{ending.name}".encode()
+        assert answer.status == 101
+        assert answer.rest == bytes((0x88, len(text) + 2)) + expect["close"].to_bytes(2) + text
+        return
     assert answer.status == expect["status"], answer.raw
     assert answer.raw.count(b"HTTP/1.1 ") == 1, "it answered what came after the head"
     assert "close" in answer.headers["connection"].lower()
@@ -239,7 +248,3 @@ def kept_out(vector: Vector, answer: raw.Heard, asked: list[bytes], event: dict[
     assert ("www-authenticate" in answer.headers) is (expect["status"] == 401)
     assert (answer.headers.get("allow") == "GET") is (expect["status"] == 405)
     assert (answer.headers.get("sec-websocket-version") == "13") is (expect["status"] == 426)
-    if expect["step"] in BEFORE_THE_BACKEND:
-        assert asked == []
-    assert (event["outcome"], event["reason"]) == ("refused", expect["reason"])
-    assert (event["status"], event["ending"]) == (expect["status"], ending.name)

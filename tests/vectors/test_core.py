@@ -127,6 +127,7 @@ def test_the_core_decides_as_the_vector_says(vector) -> None:
         deny = played.result
         assert (deny.reason.value, deny.step.name.lower()) == (expect["reason"], expect["step"])
         assert ENDINGS[deny.reason].status == expect["status"]
+        assert ENDINGS[deny.reason].close == expect.get("close", ENDINGS[deny.reason].close)
         if "retry_after" in expect:
             assert deny.retry_after is not None
             assert whole_seconds(deny.retry_after) == expect["retry_after"]
@@ -149,7 +150,7 @@ def test_it_is_well_formed(vector) -> None:
     assert set(vector.doors) <= {"core", "gateway"}
     assert vector.doors
     expect = set(vector.expect)
-    assert expect <= {"status", "reason", "step", "retry_after", "protocol", "unasked", "admission"}
+    assert expect <= {"status", "reason", "step", "retry_after", "close", "protocol", "unasked", "admission"}
     assert ("reason" in expect) is ("step" in expect) is (vector.expect["status"] != 101)
 
 
