@@ -48,6 +48,16 @@ for name, most in json.loads(sys.argv[1]).items():
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
+# The same command with its imports done before it is let go: a second less for a test that starts thirty.
+WARM = """
+import ctypes, sys
+ctypes.CDLL(None).prctl(1, 9)
+import doorward.adapters.gateway.main, doorward.cli.run, doorward.config.assemble, doorward.config.load
+if sys.stdin.readline():
+    sys.argv[0] = "doorward"
+    doorward.cli.main()
+"""
+
 Config = dict[str, Any]
 
 
@@ -273,6 +283,7 @@ class Gateway:
         self.secrets = {ISSUER: secrets.token_urlsafe(32), OTHER_ISSUER: secrets.token_urlsafe(32)}
         self.printed = ""
         self.process: Process | None = None
+        self._next: Process | None = None
         self.port = self.admin_port = 0
         self._environment = {**ENVIRONMENT, **(environment or {})}
         self._limits = dict(limits or {})
@@ -331,17 +342,34 @@ class Gateway:
 
     # its life
 
-    async def start(self) -> None:
-        self._up.clear()
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", LAUNCH, json.dumps(self._limits)),
-            *(*DOORWARD, "run", "-c", str(self.config)),
-            stdin=DEVNULL,
+    async def warm(self) -> None:
+        """Begin the next start while this life goes on."""
+        self._next = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", WARM, "run", "-c", str(self.config)),
+            stdin=PIPE,
             stdout=PIPE,
             stderr=STDOUT,
             env=self._environment,
             start_new_session=True,
         )
+
+    async def start(self) -> None:
+        self._up.clear()
+        if self._next is not None:
+            self.process, self._next = self._next, None
+            assert self.process.stdin is not None
+            self.process.stdin.write(b"go\n")
+            self.process.stdin.close()
+        else:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", LAUNCH, json.dumps(self._limits)),
+                *(*DOORWARD, "run", "-c", str(self.config)),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
         self._printing = asyncio.create_task(self._read(self.process))
         ended = asyncio.create_task(self.process.wait())
         up = asyncio.create_task(self._up.wait())
@@ -395,7 +423,11 @@ class Gateway:
         await self.ended()
 
     async def left(self) -> None:
+        """The test is over, and a start that was begun with it."""
         await self._http.aclose()
+        if self._next is not None:
+            self._next.kill()
+            await self._next.communicate()
 
     def worker_pids(self) -> list[int]:
         """The workers, where there are several."""
