@@ -25,7 +25,7 @@ from doorward.core.endings import ENDINGS, close_text
 from doorward.core.lifecycle import Action, Event, State, reason_of, step
 from doorward.core.proving import with_roles
 from doorward.core.renewing import Renewal, is_older
-from doorward.ports import Hands, Traffic
+from doorward.ports import Hands
 from doorward.values.admission import Admission
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.decision import Deny, Ended, Reason
@@ -180,6 +180,17 @@ class Live:
         self._watch.events.fault("relay", error)
         self._happen(Event.OUR_FAULT)
 
+    def broken(self, error: BaseException) -> None:
+        """Our own bug in what should keep it or end it: it ends here, the shortest way, and none of the others does."""
+        self._watch.events.fault("live", error)
+        hands, self._hands = self._hands, None
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            self._end(Reason.INTERNAL, code=None)
+            self._finish()
+        if hands is not None:
+            hands.cut()
+
     # what the watch and the operator decide
 
     def revoke(self) -> None:
@@ -208,8 +219,7 @@ class Live:
 
     def put_roles(self, roles: tuple[str, ...]) -> None:
         """Revocation with effect `roles`: counts from the next message; without the route's permission it closes."""
-        principal = with_roles(self.principal, roles, self._watch.rules)
-        self.principal = principal
+        self.principal = principal = with_roles(self.principal, roles, self._watch.rules)
         denied = entitled(principal, self.admission.route, self.admission.parameters)
         self._happen(Event.ROLES_CHANGED if denied is None else Event.UNENTITLED)
 
@@ -250,8 +260,7 @@ class Live:
                 self._happen(Event.CLOSE_LATE)
         elif self._hands is not None:
             marks = self._marks(self._hands)
-            event = over(marks, now)
-            if event is not None:
+            if (event := over(marks, now)) is not None:
                 self._happen(event, Reason.MESSAGE_STALLED if event is Event.PEER_FAULT else None)
             else:
                 self._keep(marks, self._hands, now)
@@ -322,15 +331,10 @@ class Live:
             case Action.PASS_CLOSE:
                 self._end(ended, code=code)
                 self._close_by = self._watch.clock.now() + CLOSE_WITHIN
-            case Action.CUT:
-                self._end(reason or ended, code=None)
-                if self._hands is not None:
-                    self._hands.cut()
-                self._finish()
-            case Action.FREE:
+            case Action.CUT | Action.FREE:
                 self._end(ended or reason, code=code)
                 if self._hands is not None:
-                    self._hands.free()
+                    (self._hands.cut if action is Action.CUT else self._hands.free)()
                 self._finish()
             case Action.NOTHING | Action.ANSWER | Action.DELIVER | Action.DELIVER_IN_GRACE | Action.DROP:
                 pass
@@ -366,14 +370,8 @@ class Live:
             self._hands.gate(gate)
 
     def _announce(self) -> None:
-        self._tell(
-            say.ready(
-                connection=self.connection,
-                subject=self.principal.identity.subject,
-                expires_at=self.principal.expires_at,
-                renew_by=self.lease.renew_at,
-            )
-        )
+        subject, expires_at, due = self.principal.identity.subject, self.principal.expires_at, self.lease.renew_at
+        self._tell(say.ready(connection=self.connection, subject=subject, expires_at=expires_at, renew_by=due))
 
     def _ask(self) -> None:
         refuse = self.admission.route.lease.in_grace is InGrace.REFUSE
@@ -394,7 +392,9 @@ class Live:
         return connection_event(kind, outcome, self.admission, self.principal, counts=counts, duration=lasted, **more)
 
     def _since_last(self) -> Counts:
-        traffic = self._hands.traffic() if self._hands is not None else Traffic()
+        if self._hands is None:
+            return NOTHING_PASSED
+        traffic = self._hands.traffic()
         total = Counts(traffic.messages_in, traffic.messages_out, traffic.bytes_in, traffic.bytes_out)
         last, self._reported = self._reported, total
         return Counts(*(new - old for new, old in zip(total, last, strict=True)))

@@ -75,9 +75,12 @@ class Follower:
     async def act_now(self) -> None:
         """Act on all that has been noticed so far."""
         self._some.clear()
-        waiting, self._waiting = self._waiting, []
-        for revocation, noticed in waiting:
-            await self._act_on(revocation, noticed)
+        try:
+            while self._waiting:
+                await self._act_on(*self._waiting.pop(0))
+        finally:
+            if self._waiting:  # a bug of ours stopped us in between: the rest is not forgotten
+                self._some.set()
 
     async def _act_on(self, revocation: Revocation, noticed: float) -> None:
         watch = self._watch
@@ -88,10 +91,12 @@ class Follower:
                 continue
             identity = live.principal.identity
             identities["|".join(identity)] = None
-            if self._do(revocation, live):
-                closed += 1
-            else:
-                asked += 1
+            try:
+                ends = self._do(revocation, live)
+            except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it saves nobody behind it
+                live.broken(error)
+                ends = True
+            closed, asked = closed + ends, asked + (not ends)
         now = watch.clock.now()
         watch.events.emit(
             AuditEvent(
