@@ -93,7 +93,12 @@ FORMS = [
     ("cross-site", {"Origin": None, "Sec_Fetch_Site": "cross-site"}, 403, "origin_missing"),
     ("same-site", {"Origin": None, "Sec_Fetch_Site": "same-site"}, 403, "origin_missing"),
     ("user", {"Origin": None, "Sec_Fetch_Site": "none"}, 403, "origin_missing"),
-    ("two-sites", {"Origin": None, "extra": ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"]}, 403, "origin_missing"),
+    (
+        "two-sites",
+        {"Origin": None, "extra": ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"]},
+        403,
+        "origin_missing",
+    ),
 ]
 
 

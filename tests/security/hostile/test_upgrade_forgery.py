@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.security.hostile.attacking import KEY, Peer, enter, frame, head, parse, refused, text
+from tests.security.hostile.attacking import KEY, Peer, frame, head, parse, refused, text
 from tests.security.hostile.standing import Standing
 
 Row = tuple[str, dict[str, object], int, str]
