@@ -6,20 +6,29 @@ same pure predicate judges live connections and handshakes, so the way back is b
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from doorward.core.auditing import clean
+from doorward.core.auditing import clean, mask
 from doorward.core.revocation import hits
 from doorward.ports import RevocationLog, StoreError
 from doorward.service.live import Live
 from doorward.service.watch import REPLACED, Watch
 from doorward.service.withdrawals import Withdrawals
 from doorward.values.audit import AuditEvent, EventKind, Outcome
-from doorward.values.revocation import Acknowledgement, Effect, Revocation, TargetKind
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 
 POLL_SECONDS: Final = 0.02
 AWAITED: Final = 10.0
 MAX_NAMED: Final = 16
+
+_MEMBERS: Final = {
+    TargetKind.IDENTITY: "subject",
+    TargetKind.SESSION: "session",
+    TargetKind.CONNECTION: "connection",
+    TargetKind.TENANT: "tenant",
+    TargetKind.ISSUER: "issuer",
+}
 
 
 class Follower:
@@ -98,16 +107,14 @@ class Follower:
                 ends = True
             closed, asked = closed + ends, asked + (not ends)
         now = watch.clock.now()
+        named = _named(revocation.target)
+        done = f"log {revocation.sequence}: {clean(revocation.cause)}; closed {closed}, asked {asked}"
         watch.events.emit(
-            AuditEvent(
-                kind=EventKind.REVOCATION,
-                outcome=Outcome.DONE,
-                subject=clean(revocation.target.value) if revocation.target.kind is TargetKind.IDENTITY else "",
-                issuer=clean(revocation.target.issuer or ""),
-                tenant=clean(revocation.target.tenant or ""),
+            replace(
+                named,
                 reason=f"{revocation.target.kind.value}_{revocation.effect.value}",
                 duration=now - revocation.instant,
-                detail=f"log {revocation.sequence}: {clean(revocation.cause)}; closed {closed}, asked {asked}",
+                detail=f"{done}; {named.detail}" if named.detail else done,
             )
         )
         acknowledgement = Acknowledgement(
@@ -143,3 +150,15 @@ class Follower:
             case Effect.ROLES:
                 live.put_roles(revocation.roles)
                 return False
+
+
+def _named(target: Target) -> AuditEvent:
+    """The event of a revocation: what it names stands where every other event has it. Only a token's id has no such
+    place; `detail` shows it, masked, since a whole token may have been pasted for it."""
+    members = {"issuer": target.issuer or "", "tenant": target.tenant or ""}
+    if target.kind is TargetKind.TOKEN:
+        members["detail"] = f"token {mask(target.value)}"
+    else:
+        members[_MEMBERS[target.kind]] = target.value
+    cleaned = {name: clean(value) for name, value in members.items()}
+    return AuditEvent(EventKind.REVOCATION, Outcome.DONE, **cleaned)  # type: ignore[arg-type]

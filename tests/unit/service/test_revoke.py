@@ -161,3 +161,25 @@ async def test_a_worker_that_comes_back_acknowledges_what_it_missed() -> None:
     await world.follower.act_now()
     assert [answer.closed for answer in await world.store.revocations.acknowledgements(missed)] == [0]
     assert await world.store.revocations.acknowledgements(old) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        (Target(TargetKind.IDENTITY, "alice", tenant="acme"), {"subject": "alice", "tenant": "acme"}),
+        (Target(TargetKind.SESSION, "s-1"), {"session": "s-1"}),
+        (Target(TargetKind.CONNECTION, "c-1"), {"connection": "c-1"}),
+        (Target(TargetKind.TENANT, "acme", issuer="https://i"), {"tenant": "acme", "issuer": "https://i"}),
+        (Target(TargetKind.ISSUER, "https://i"), {"issuer": "https://i"}),
+        (Target(TargetKind.TOKEN, "j-1"), {"detail": "log 1: test; closed 0, asked 0; token j-1"}),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Target) else "",
+)
+async def test_the_audit_says_whom_it_named(target: Target, named: dict[str, str]) -> None:
+    world = World()
+    await world.follower.start()
+    await world.revoke(target)
+    await world.withdrawals.catch_up()
+    await world.follower.act_now()
+    event = next(event for event in world.audited() if event.kind is EventKind.REVOCATION)
+    assert {name: getattr(event, name) for name in named} == named
