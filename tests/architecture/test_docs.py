@@ -19,7 +19,6 @@ from tools.generate import GENERATED
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(#[^)\s]*)?\)")
 COMMAND = re.compile(r"\bdoorward ((?:[a-z]+)(?: [a-z]+)?)((?: --?[a-z][a-z-]*)*)")
-INDEX = ROOT / "docs/README.md"
 
 
 def text(page: Path) -> str:
@@ -42,9 +41,10 @@ def test_its_links_lead_somewhere(page) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    linked = {(INDEX.parent / target).resolve() for target, _ in LINK.findall(text(INDEX))}
+    indexes = [ROOT / "docs/README.md", ROOT / "docs/adr/README.md"]
+    linked = {(index.parent / target).resolve() for index in indexes for target, _ in LINK.findall(text(index))}
     pages = {page for page in PAGES if page.is_relative_to(ROOT / "docs")}
-    assert sorted(map(name, pages - linked - {INDEX})) == []
+    assert sorted(map(name, pages - linked - set(indexes))) == []
 
 
 def options() -> dict[str, set[str]]:
@@ -99,6 +99,22 @@ def test_the_close_codes_of_the_readme_are_those_of_the_endings() -> None:
     said = set(re.findall(r"\b(?:4\d{3}|10[01]\d)\b", text(ROOT / "README.md")))
     # 1006 is no close code: it is what a browser says when there was none
     assert said - codes - {"1006"} == set()
+
+
+def test_a_metric_that_is_spoken_of_exists() -> None:
+    from prometheus_client import generate_latest
+
+    from doorward.adapters.metrics import Meters
+
+    there = generate_latest(Meters(connections=dict).registry).decode()
+    said = {metric for page in PAGES for metric in re.findall(r"`(doorward_[a-z_]+)", text(page))}
+    assert said
+    assert [metric for metric in sorted(said) if f"# TYPE {metric} " not in there] == []
+
+
+def test_the_readmes_nginx_is_the_example() -> None:
+    example = text(ROOT / "examples/proxies/nginx.conf")
+    assert [block.text for block in blocks(ROOT / "README.md") if block.language == "nginx"] == [example]
 
 
 def test_an_example_is_spoken_of() -> None:

@@ -101,7 +101,7 @@ class Stranger:
     def here(self, text: str) -> str:
         """A page's text with this machine's ports."""
         for port, free in self.ports.items():
-            text = re.sub(rf"(?<=[:\s\"]){port}\b(?!-)", str(free), text)
+            text = re.sub(rf"(?<![\w.-]){port}\b(?!-)", str(free), text)
         return text
 
     async def follow(self, block: Block) -> None:
@@ -245,16 +245,18 @@ def merged(before: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, 
 
 
 def _is_install(line: str) -> bool:
-    """`pip install` of what this clone is, and is installed here. Raises UnfollowableError for anything else."""
+    """`pip install` of what this clone is or needs, and is installed here. Raises UnfollowableError for all else."""
     words = line.split()
     if words[:2] != ["pip", "install"]:
         return False
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    name, _, extras = words[2].rstrip("]").partition("[")
-    known = set(project.get("optional-dependencies", {}))
-    if len(words) != 3 or name not in {".", project["name"]} or not set(filter(None, extras.split(","))) <= known:
-        raise UnfollowableError(f"pyproject.toml knows nothing of: {line}")
-    metadata.version(project["name"])
+    needed = {re.split(r"[^\w-]", one, maxsplit=1)[0] for one in project["dependencies"]}
+    for word in words[2:]:
+        name, _, extras = word.rstrip("]").partition("[")
+        known = set(project.get("optional-dependencies", {})) if name in {".", project["name"]} else set()
+        if name not in {".", project["name"], *needed} or not set(filter(None, extras.split(","))) <= known:
+            raise UnfollowableError(f"pyproject.toml knows nothing of: {line}")
+        metadata.version(project["name"] if name == "." else name)
     return True
 
 

@@ -5,10 +5,29 @@ import pytest
 from tests.architecture.source import ROOT
 from tests.integration import showing
 from tests.integration.blocks import Block, blocks, same
-from tests.integration.following import UnfollowableError, follow, free_ports, stranger
+from tests.integration.following import Stranger, UnfollowableError, follow, free_ports, stranger
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+
+
+async def gateway(who: Stranger, block: Block) -> None:
+    """What the README has set up when it comes to its first connection: a server, a gateway, a client to run."""
+    seen = set()
+    for step in blocks(ROOT / "README.md"):
+        if step.note not in seen and step.note in GIVEN:
+            seen.add(step.note)
+            await who.follow(step)
+    assert seen == GIVEN
+
+
+GIVEN = {
+    "file: server.py",
+    'terminal: server, until "listening"',
+    'terminal: gateway, until "gateway on"',
+    "file: client.py",
+}
 SHOWS = {
+    "given: gateway": gateway,
     "browser: renewal": showing.renewal,
     "nginx: rt.example.com": showing.nginx,
 }
