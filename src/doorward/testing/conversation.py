@@ -250,6 +250,8 @@ class Conversation:
                 what(live)
 
     def _arrives(self, payload: bytes) -> None:
+        if self.live.state in (State.CLOSING, State.CLOSED):  # a relay reads and drops what comes now
+            return
         match self.hands.gated:
             case Gate.DELIVER:
                 self.hands.counts.last_message = self.clock.now()
