@@ -105,8 +105,7 @@ class Door:
     async def send(self, vector: Vector, head: bytes) -> raw.Heard:
         told = vector.wired()
         before = raw.proxy_header(told, port=self.process.port) if "proxied" in told else b""
-        after = vector.handshake.get("after", "").encode("latin-1")
-        return await raw.exchange(self.process.port, before + head + after, source=told["address"])
+        return await raw.exchange(self.process.port, before + head + vector.after(), source=told["address"])
 
     async def knock(self, vector: Vector, head: bytes) -> tuple[raw.Heard, dict[str, Any]]:
         """The answer to one handshake, and its one record in the audit: neither none nor two."""

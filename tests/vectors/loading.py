@@ -88,25 +88,29 @@ class Vector:
 
     def head(self, *, now: float, codes: Mapping[str, str] | None = None) -> bytes:
         """The request head as it is sent. `codes`: tickets that were really bought, by their name."""
-        known = codes or {}
-
-        def put(found: re.Match[str]) -> str:
-            kind, value = found.groups()
-            if kind == "repeat":
-                count, _, text = value.partition(":")
-                return text * int(count)
-            if kind == "ticket":
-                return known.get(value, self.code(value))
-            token = self.token(value, now=now)
-            return token if kind == "token" else _segment(token)
-
         lines = _lines(self.base.handshake["headers"], self.handshake)
         headers = "".join(f"{line}\r\n" for line in lines)
         whole = self.handshake.get("raw")
         if whole is None:
             whole = f"{self.handshake.get('request', self.base.handshake['request'])}\r\n{{headers}}\r\n"
-        # twice: a placeholder may stand inside what {headers} puts in
-        return _PLACEHOLDER.sub(put, whole.replace("{headers}", headers)).encode("latin-1")
+        return self._filled(whole.replace("{headers}", headers), now=now, codes=codes or {})
+
+    def after(self) -> bytes:
+        """What comes with the head, behind it."""
+        return self._filled(self.handshake.get("after", ""), now=self.base.now, codes={})
+
+    def _filled(self, text: str, *, now: float, codes: Mapping[str, str]) -> bytes:
+        def put(found: re.Match[str]) -> str:
+            kind, value = found.groups()
+            if kind == "repeat":
+                count, _, again = value.partition(":")
+                return again * int(count)
+            if kind == "ticket":
+                return codes.get(value, self.code(value))
+            token = self.token(value, now=now)
+            return token if kind == "token" else _segment(token)
+
+        return _PLACEHOLDER.sub(put, text).encode("latin-1")
 
     def wired(self) -> dict[str, Any]:
         return {**self.base.wire, **self.wire}
