@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import uvloop
 
+from doorward.adapters.gateway.allocator import keep_large_blocks_apart
 from doorward.adapters.gateway.listening import Listener
 from doorward.adapters.gateway.parts import (
     Application,
@@ -66,6 +67,7 @@ def run(parts: GatewayParts, *, share: bool, lifeline: int | None, opened: Opene
 
     `share`: other workers listen on the same ports. `lifeline`: a file that ends when the parent does.
     """
+    keep_large_blocks_apart()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Main(parts, share=share, lifeline=lifeline, opened=opened).run())
 

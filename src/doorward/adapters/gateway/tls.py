@@ -1,6 +1,6 @@
 """TLS contexts: 1.3, or 1.2 by setting with forward secrecy and AEAD only; verification of a backend is always on.
 
-Nothing is replayed and nothing resumes: no early data, no session tickets, no renegotiation (TRN-02, TRN-04).
+Nothing is replayed: there is no early data, no session ticket, and no renegotiation (TRN-02, TRN-04).
 """
 
 import ssl
