@@ -170,12 +170,13 @@ class StandInDoor:
     seen: list[tuple[Handshake, Wire]] = field(default_factory=list)
     lives: list[StandIn] = field(default_factory=list)
     prepare: Callable[[StandIn], None] = lambda live: None
+    path: str = "/ws"
     after_backend: Callable[[], Awaitable[None]] | None = None
 
     async def admit(self, handshake: Handshake, wire: Wire, connector: Connector) -> StandIn | Deny:
         self.seen.append((handshake, wire))
-        deny = upgrade_fault(handshake, RULES, routed=handshake.path == "/ws") or self.decide(handshake, wire)
-        if deny is None and handshake.path != "/ws":
+        deny = upgrade_fault(handshake, RULES, routed=handshake.path == self.path) or self.decide(handshake, wire)
+        if deny is None and handshake.path != self.path:
             deny = Deny(Reason.ROUTE_UNKNOWN, Step.ROUTE)
         if deny is None and self.hold is not None:
             await self.hold.wait()
