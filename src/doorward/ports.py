@@ -14,7 +14,7 @@ from doorward.values.ban import Ban
 from doorward.values.message import Gate
 from doorward.values.question import BackendFailed, OpenBackend, Slot, SlotsFull, TakeSlot
 from doorward.values.revocation import Acknowledgement, Revocation
-from doorward.values.rules import Rate
+from doorward.values.rules import Rate, Route
 from doorward.values.ticket import SpentTicket, Ticket
 from doorward.values.token import Signature, SignedToken
 
@@ -246,6 +246,9 @@ class Hands(Protocol):
 
     def gate(self, gate: Gate) -> None:
         """What happens to the peer's messages, from the next one on."""
+
+    def hold_to(self, route: Route) -> None:
+        """The peer's messages are held to this route's limits, from the next one on: a reload has changed them."""
 
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         """Send our Close to the peer, at a frame boundary, and one to the backend; deliver nothing more either way.

@@ -13,6 +13,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -264,7 +265,7 @@ class Gateway:
     """A configuration in a folder, and `doorward run` over it. Started, ended, killed and started again at will.
 
     `more` changes the configuration: name of a table -> members put into it, or a list that takes its place. Routes
-    come from `routes`, each with this gateway's backend where it names none.
+    come from `routes`, each with this gateway's backend where it names none. `tls`: what its clients trust.
     """
 
     def __init__(
@@ -275,8 +276,10 @@ class Gateway:
         routes: list[Config] | None = None,
         environment: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
         **more: Any,
     ) -> None:
+        self.tls = tls
         self.folder = folder
         self.backend = backend
         self.config = folder / "doorward.toml"
@@ -439,11 +442,11 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
+        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}"
 
     @property
     def http(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def token(self, subject: str, life: float = 60.0, *, issuer: str = ISSUER, **claims: object) -> str:
         return mint(self.secrets[issuer], subject=subject, life=life, issuer=issuer, **claims)
@@ -452,7 +455,14 @@ class Gateway:
         self, path: str = "/chat", *, token: str | None = None, protocols: tuple[str, ...] = (), **more: Any
     ) -> Client | Refused:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        settled: Any = {"compression": None, "ping_interval": None, "max_size": 1 << 24, "proxy": None, **more}
+        settled: Any = {
+            "compression": None,
+            "ping_interval": None,
+            "max_size": 1 << 24,
+            "proxy": None,
+            "ssl": self.tls,
+            **more,
+        }
         try:
             socket = await ws_connect(
                 self.url + path,

@@ -189,7 +189,8 @@ class FrameJudge:
             return None
         # The receiver inflates a compressed message by what those before it left behind (RFC 7692 section 7.2): with
         # one missing, the next would be garbage. And where all are dropped, nobody is told of one more.
-        if frame.compressed or self.gate is Gate.DROP or self.refused == self.rules.refusals_before_close:
+        most = self.rules.refusals_before_close
+        if frame.compressed or self.gate is Gate.DROP or (most is not None and self.refused >= most):
             return refused.reason
         self.refused += 1
         out.insert(frame.start, refused)

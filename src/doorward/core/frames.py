@@ -74,6 +74,11 @@ class Walker(FrameJudge):
 
     # ---- what the relay asks ----------------------------------------------------------------------------------------
 
+    def hold_to(self, rules: FrameRules) -> None:
+        """Other limits from the next message on, for the same ends: who is masked, what is recognised, deflate stay."""
+        self.rules = rules
+        self._terms = _terms(rules)
+
     def ask_break(self, boundary: Boundary) -> None:
         """Have one Break handed out at the first such boundary from here, even where no chunk ends on it.
 

@@ -45,7 +45,6 @@ class Live:
     __slots__ = (
         "_close_by",
         "_hands",
-        "_opened_at",
         "_ping_at",
         "_pong_by",
         "_refusals",
@@ -59,13 +58,16 @@ class Live:
         "due",
         "ended",
         "lease",
+        "opened_at",
         "principal",
+        "route",
         "state",
     )
 
     def __init__(self, admission: Admission, watch: "Watch", *, now: float) -> None:
         self.admission = admission
         self.principal: Principal = admission.principal
+        self.route = admission.route
         self.lease = admission.lease
         self.state = State.OPEN
         self.ended: Reason | Ended | None = None
@@ -73,7 +75,7 @@ class Live:
         self.bucket = -1
         self._watch = watch
         self._hands: Hands | None = None
-        self._opened_at = now
+        self.opened_at = now
         self._ping_at = now + PING_EVERY
         self._pong_by = NEVER
         self._close_by = NEVER
@@ -86,10 +88,6 @@ class Live:
     @property
     def connection(self) -> str:
         return self.admission.connection
-
-    @property
-    def opened_at(self) -> float:
-        return self._opened_at
 
     def attach(self, hands: Hands) -> None:
         """The 101 is written. What happened since the registration is done now: a revocation closes at once."""
@@ -145,7 +143,7 @@ class Live:
         ending = ENDINGS[reason]
         event = self._event(EventKind.REFUSED_MESSAGE, Outcome.REFUSED, reason=reason.value, ending=ending.name)
         self._watch.events.emit(event)
-        if self._refusals > self.admission.route.limits.refusals_before_close:
+        if self._refusals > self.route.limits.refusals_before_close:
             self._happen(Event.PEER_FAULT, reason)
         else:
             self._tell(say.refused(reason=ending.name, retry_after=retry_after or None))
@@ -213,14 +211,14 @@ class Live:
         if not self.admission.renewable:
             self._happen(Event.LEASE_OVER)
             return
-        terms, expires_at = self.admission.route.lease, self.principal.expires_at
+        terms, expires_at = self.route.lease, self.principal.expires_at
         self.lease = leases.renew_now(self.lease, terms, expires_at=expires_at, now=now)
         self._happen(Event.RENEWAL_DEMANDED)
 
     def put_roles(self, roles: tuple[str, ...]) -> None:
         """Revocation with effect `roles`: counts from the next message; without the route's permission it closes."""
         self.principal = principal = with_roles(self.principal, roles, self._watch.rules)
-        denied = entitled(principal, self.admission.route, self.admission.parameters)
+        denied = entitled(principal, self.route, self.admission.parameters)
         self._happen(Event.ROLES_CHANGED if denied is None else Event.UNENTITLED)
 
     def renewed(self, renewal: Renewal, *, over_socket: bool) -> bool:
@@ -229,7 +227,9 @@ class Live:
             self._renewing = False
         if self.state not in (State.OPEN, State.RENEWING) or is_older(renewal.principal, self.principal):
             return False
-        self.principal, self.lease = renewal.principal, renewal.lease
+        if renewal.route is not self.route and self._hands is not None:
+            self._hands.hold_to(renewal.route)
+        self.principal, self.lease, self.route = renewal.principal, renewal.lease, renewal.route
         self._refused_renewals = 0
         self._happen(Event.RENEWED)
         return True
@@ -267,14 +267,14 @@ class Live:
         self._schedule()
 
     def _marks(self, hands: Hands) -> Marks:
-        idle = self.admission.route.lease.idle
+        idle = self.route.lease.idle
         return Marks(
             lease=self.lease,
             renewing=self.state is State.RENEWING,
             ping_at=self._ping_at,
             pong_by=self._pong_by,
             report_at=self._report_at,
-            idle_at=None if idle is None else max(hands.traffic().last_message, self._opened_at) + idle,
+            idle_at=None if idle is None else max(hands.traffic().last_message, self.opened_at) + idle,
             stalled_since=hands.stalled_since(),
             message_since=hands.message_since(),
         )
@@ -374,7 +374,7 @@ class Live:
         self._tell(say.ready(connection=self.connection, subject=subject, expires_at=expires_at, renew_by=due))
 
     def _ask(self) -> None:
-        refuse = self.admission.route.lease.in_grace is InGrace.REFUSE
+        refuse = self.route.lease.in_grace is InGrace.REFUSE
         self._gate(Gate.REFUSE if refuse else Gate.DELIVER)
         now, deadline = self._watch.clock.now(), self.lease.deadline
         self._tell(say.renew(within=0.0 if deadline is None else deadline - now))
@@ -388,7 +388,7 @@ class Live:
     def _event(self, kind: EventKind, outcome: Outcome, *, counted: bool = False, **more: Any) -> AuditEvent:
         """An event of this connection. `counted`: with what passed since the last counted one."""
         counts = self._since_last() if counted else NOTHING_PASSED
-        lasted = self._watch.clock.now() - self._opened_at if counted else None
+        lasted = self._watch.clock.now() - self.opened_at if counted else None
         return connection_event(kind, outcome, self.admission, self.principal, counts=counts, duration=lasted, **more)
 
     def _since_last(self) -> Counts:

@@ -87,6 +87,9 @@ class _NotingHands:
     def gate(self, gate: Gate) -> None:
         self.gated = gate
 
+    def hold_to(self, route: Route) -> None:
+        raise AssertionError("no reload happens in a conversation")
+
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         if at_once and self.unsent_since is not None:
             self.cut()

@@ -17,6 +17,7 @@ from doorward.values.message import (
     Gate,
     PeerClosed,
     Recognise,
+    Refused,
     Violation,
 )
 from doorward.values.rules import Rate
@@ -313,3 +314,22 @@ def test_a_break_asked_for_changes_nothing_else(first: int, size: int, key: byte
 def test_passed_is_all_of_it() -> None:
     data = frame(0x82, "x") * 10 + frame(0x89) + frame(0x01, "y") + frame(0x80, "z")
     assert passed(walk(CLIENT, data)) == data
+
+
+def test_other_limits_count_from_the_next_message_on() -> None:
+    walker = Walker(FrameRules(masked=True, message_size=None, refusals_before_close=None))
+    slow = Rate(count=1, period=10.0, burst=1)
+    whole = frame(0x81, "x" * 300)
+    assert passed(walker.feed(whole, 0.0)) == whole
+    walker.hold_to(FrameRules(masked=True, message_size=300, message_rate=slow, refusals_before_close=2))
+    assert passed(walker.feed(whole, 1.0)) == whole
+    told = [walker.feed(whole, 1.0) for _ in range(2)]
+    assert [[type(piece) for piece in pieces] for pieces in told] == [[Refused], [Refused]]
+    # fewer refusals than there were already: the next one ends it
+    walker.hold_to(FrameRules(masked=True, message_size=200, message_rate=slow, refusals_before_close=1))
+    assert walker.feed(whole, 1.0)[-1] == Violation(Reason.MESSAGE_TOO_BIG)
+    walker = Walker(FrameRules(masked=True, message_rate=slow))
+    walker.feed(whole, 0.0)
+    walker.feed(whole, 0.0)
+    walker.hold_to(FrameRules(masked=True, message_rate=slow, refusals_before_close=0))
+    assert walker.feed(whole, 0.0)[-1] == Violation(Reason.MESSAGE_RATE)

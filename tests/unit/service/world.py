@@ -141,6 +141,9 @@ class Recorder:
     def gate(self, gate: Gate) -> None:
         self.gates.append(gate)
 
+    def hold_to(self, route: Route) -> None:
+        self.done.append(("hold_to", route))
+
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         self.done.append(("close", code, text, at_once))
         return not (at_once and self.queued)

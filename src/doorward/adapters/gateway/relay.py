@@ -15,7 +15,7 @@ from typing import Final
 from doorward.adapters.gateway.ends import drop
 from doorward.adapters.gateway.joint import Joint, can_be_half_open, resume
 from doorward.adapters.gateway.parts import Reports
-from doorward.adapters.gateway.relay_rules import RelayRules
+from doorward.adapters.gateway.relay_rules import RelayRules, held_to
 from doorward.adapters.gateway.secured import queued
 from doorward.core.frame_headers import TEXT, encode_close, encode_frame, encode_ping
 from doorward.ports import Clock, Entropy
@@ -32,6 +32,7 @@ from doorward.values.message import (
     Refused,
     Violation,
 )
+from doorward.values.rules import Route
 
 GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
@@ -93,6 +94,12 @@ class Relay(Joint):
     def gate(self, gate: Gate) -> None:
         if not self._closing:
             self._peer.walker.gate = gate
+
+    def hold_to(self, route: Route) -> None:
+        walker, transport = self._peer.walker, self._peer.transport
+        walker.hold_to(held_to(walker.rules, route.limits, json_ping=route.answer_json_ping))
+        if transport is not None:
+            transport.set_write_buffer_limits(high=route.limits.output_queue)
 
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         transport, walker = self._peer.transport, self._backend.walker

@@ -1,11 +1,12 @@
 """What each direction of a relay may carry, by the route: one value for all its connections."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import inf
 from typing import Final
 
 from doorward.values.message import FrameRules, Recognise
-from doorward.values.rules import Route
+from doorward.values.rules import Limits, Route
 
 UNLIMITED: Final = 1 << 62
 _MOST_KEPT: Final = 256
@@ -45,6 +46,18 @@ def relay_rules(route: Route, *, controls: bool, deflate: bool, marker: bytes) -
             control_messages=Recognise.DROP if controls else Recognise.OFF,
         ),
         output_queue=limits.output_queue,
+    )
+
+
+@lru_cache(_MOST_KEPT)
+def held_to(rules: FrameRules, limits: Limits, *, json_ping: bool) -> FrameRules:
+    """A live client's rules under other limits: one value for all that a reload has left alike."""
+    return replace(
+        rules,
+        message_size=limits.message_size,
+        message_rate=limits.messages,
+        refusals_before_close=limits.refusals_before_close,
+        json_ping=json_ping,
     )
 
 

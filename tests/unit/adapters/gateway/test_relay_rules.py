@@ -2,7 +2,7 @@
 
 from math import inf
 
-from doorward.adapters.gateway.relay_rules import RuleBook, relay_rules
+from doorward.adapters.gateway.relay_rules import RuleBook, held_to, relay_rules
 from doorward.values.message import Recognise
 from doorward.values.rules import Limits, PathPattern, Rate, Route
 
@@ -36,3 +36,11 @@ def test_one_value_serves_a_route_and_a_new_route_gets_its_own():
     for number in range(400):
         changed = Route(ROUTE.pattern, "ws://b", limits=Limits(message_size=number))
         assert book.of(changed, controls=True, deflate=False).peer.message_size == number
+
+
+def test_a_live_client_is_held_to_what_a_new_one_would_be():
+    before = relay_rules(ROUTE, controls=True, deflate=False, marker=b"m").peer
+    after = Route(ROUTE.pattern, "ws://b", limits=Limits(message_size=7, messages=None, refusals_before_close=1))
+    held = held_to(before, after.limits, json_ping=after.answer_json_ping)
+    assert held == relay_rules(after, controls=True, deflate=False, marker=b"m").peer
+    assert held_to(before, after.limits, json_ping=False) is held
