@@ -4,6 +4,7 @@ The context, the timeouts and the trusted peers are those of this moment, so a r
 """
 
 import asyncio
+import errno
 import socket
 from typing import Final
 
@@ -20,6 +21,7 @@ BACKLOG: Final = 1024
 SPARE: Final = 64
 """Connections over the limit that still get a 503; any more are cut unread."""
 
+_NO_SUCH_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a machine without IPv6 has its name all the same
 _MARKER_SIZE: Final = 8
 _NO_PROXY: Final = Deny(Reason.PROXY_PROTOCOL, Step.TRANSPORT)
 
@@ -34,7 +36,7 @@ class Listener:
         self.rule_book = RuleBook(b"doorward:" + parts.entropy.bytes(_MARKER_SIZE))
         self.fronts: set[Front] = set()
         self.count = 0
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
 
     @property
     def is_full(self) -> bool:
@@ -45,21 +47,29 @@ class Listener:
 
         Raises OSError when the address can't be had.
         """
-        sock = listening_socket(where, share=share)
+        socks = listening_sockets(where, share=share)
         try:
-            self._server = await self.loop.create_server(self._receive, sock=sock, backlog=BACKLOG)
+            for sock in socks:
+                self._servers.append(await self.loop.create_server(self._receive, sock=sock, backlog=BACKLOG))
         except BaseException:
-            sock.close()
+            self.stop()
+            for sock in socks:
+                sock.close()
             raise
-        host, port = sock.getsockname()[:2]
+        host, port = socks[0].getsockname()[:2]
         return host, port
 
     def _receive(self) -> asyncio.BaseProtocol:
-        """The protocol of a connection that was accepted just now."""
-        parts = self.parts
+        """The protocol of a connection that was accepted just now. uvloop would stop listening if this raised."""
         self.count += 1
-        if self.count > parts.max_connections + SPARE:
+        try:
+            return _Cut(self) if self.count > self.parts.max_connections + SPARE else self._begin()
+        except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
+            self.parts.wrong("accept", error)
             return _Cut(self)
+
+    def _begin(self) -> asyncio.BaseProtocol:
+        parts = self.parts
         front = Front(self)
         context = parts.tls
         inner: Front | Secured = front if context is None else secure(front, context, within=parts.handshake_timeout)
@@ -70,8 +80,8 @@ class Listener:
 
     def stop(self) -> None:
         """Accept no more."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
 
     def shut(self) -> None:
         """End all that is not live."""
@@ -137,11 +147,26 @@ class _Cut(asyncio.Protocol):
         self._listener.left()
 
 
-def listening_socket(where: Where, *, share: bool) -> socket.socket:
-    """Bound and not yet listening. Accepted sockets inherit its options."""
+def listening_sockets(where: Where, *, share: bool) -> list[socket.socket]:
+    """Bound and not yet listening: one for each address of the host, for "localhost" may be two. Raises OSError."""
     host, port = where
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    sock = socket.socket(family, kind, protocol)
+    families = dict.fromkeys(found[0] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    socks: list[socket.socket] = []
+    try:
+        for family in sorted(families):  # IPv4 first: its port is the one that is told
+            socks.append(_bound(family, host, socks[0].getsockname()[1] if socks else port, share=share))
+    except OSError as error:
+        if not socks or error.errno not in _NO_SUCH_FAMILY:
+            for sock in socks:
+                sock.close()
+            raise
+    return socks
+
+
+def _bound(family: int, host: str, port: int, *, share: bool) -> socket.socket:
+    """Accepted sockets inherit its options."""
+    address = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)[0][4]
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
