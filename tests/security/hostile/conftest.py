@@ -14,6 +14,7 @@ ROUTES = [
     {"path": "/deaf/{room}"},
     {"path": "/no/{room}"},
     {"path": "/push/{room}"},
+    {"path": "/sink/{room}"},
     {"path": "/masked/{room}"},
     {"path": "/strict/{room}", "without_origin": "refuse"},
     {"path": "/close/{room}", "refuse_as": "close"},

@@ -50,7 +50,7 @@ class Backend:
     """Raw, one thread a connection. The first segment of the path says what it does:
 
     `mute` reads the head and answers nothing until `released`; `deaf` says 101 and reads no more; `no` says 403; `push`
-    sends without end; `masked` answers by masked frames; all else echoes.
+    sends without end; `sink` reads and says nothing; `masked` answers by masked frames; all else echoes.
     """
 
     def __init__(self) -> None:
@@ -117,6 +117,10 @@ class Backend:
         if mode == "push":
             while True:
                 peer.sendall(encode_frame(2, b"\x55" * 16384, mask=None))
+        if mode == "sink":
+            while peer.recv(1 << 20):
+                pass
+            return
         self._echo(peer, path, rest, mask=b"abcd" if mode == "masked" else None)
 
     def _echo(self, peer: socket.socket, path: str, data: bytes, *, mask: bytes | None) -> None:
@@ -142,6 +146,16 @@ class Backend:
     def entered(self, subject: str) -> int:
         """How many handshakes of one subject reached it."""
         return sum(header(head, "x-doorward-subject") == subject for head in self.heads)
+
+    def until_entered(self, subject: str) -> None:
+        """Until a handshake of this subject has come."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.entered(subject) > 0, WITHIN), subject
+
+    def release(self) -> None:
+        """Those that were told to wait go on; later ones wait again."""
+        self.released.set()
+        self.released = threading.Event()
 
     def head_of(self, subject: str) -> bytes:
         """The newest handshake of a subject."""

@@ -5,6 +5,7 @@ is closed again, whatever became of the admission.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from doorward.adapters.gateway.answers import BEGINNING, MAX_ANSWER, read_answer
 from doorward.adapters.gateway.parts import BackendPlace, FrontParts
@@ -74,12 +75,16 @@ class Answering(asyncio.Protocol):
 
 
 class BackendConnector:
-    """Fulfils ports.Connector for one handshake. `opened` is the backend's connection after a good answer."""
+    """Fulfils ports.Connector for one handshake. `opened` is the backend's connection after a good answer.
 
-    __slots__ = ("_parts", "opened")
+    `is_awaited`: is the peer still there? One that left while the backend was asked is not let in (SECURITY AUT-09).
+    """
 
-    def __init__(self, parts: FrontParts) -> None:
+    __slots__ = ("_is_awaited", "_parts", "opened")
+
+    def __init__(self, parts: FrontParts, *, is_awaited: Callable[[], bool]) -> None:
         self._parts = parts
+        self._is_awaited = is_awaited
         self.opened: Answering | None = None
 
     async def open(self, question: OpenBackend) -> BackendAnswer | BackendFailed:
@@ -95,6 +100,8 @@ class BackendConnector:
                 limit.reschedule(loop.time() + place.answer_within)
                 await answering.done
             answer = _judged(answering, question)
+            if not self._is_awaited():
+                answer = BackendFailed(Reason.PEER_LEFT)
         except TimeoutError:
             answer = BackendFailed(Reason.BACKEND_TIMEOUT, "no answer in time")
         except OSError as error:

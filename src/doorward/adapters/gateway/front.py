@@ -16,7 +16,7 @@ from doorward.adapters.gateway.parts import Reports
 from doorward.adapters.gateway.refusals import refusal, refusal_by_close
 from doorward.adapters.gateway.relay import Relay
 from doorward.adapters.gateway.secured import below
-from doorward.adapters.gateway.sockets import cut
+from doorward.adapters.gateway.sockets import cut, is_there
 from doorward.adapters.gateway.tls import SERVER_NAME
 from doorward.adapters.gateway.upgrading import accept_of, switching
 from doorward.core.handshakes import parse_head
@@ -149,7 +149,7 @@ class Front(asyncio.Protocol):
 
     async def _enter(self, handshake: Handshake, surplus: bytes) -> None:
         parts = self._listener.parts
-        connector = BackendConnector(parts)
+        connector = BackendConnector(parts, is_awaited=lambda: is_there(self.raw, unheard=surplus != b""))
         try:
             answer = await parts.door.admit(handshake, self.wire(), connector)
             if isinstance(answer, Deny):

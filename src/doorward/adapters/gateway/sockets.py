@@ -4,9 +4,11 @@ Linux only, as the gateway is. A socket is a real one, or what a transport gives
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
 import sys
+import termios
 from typing import Final
 
 VANISHED_AFTER: Final = 30.0
@@ -14,6 +16,8 @@ VANISHED_AFTER: Final = 30.0
 
 _IDLE: Final = 60
 _INTERVAL: Final = 15
+_ESTABLISHED: Final = 1  # TCP_ESTABLISHED and TCP_CLOSE_WAIT, of tcpi_state, which stands first in struct tcp_info
+_CLOSE_WAIT: Final = 8
 _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -45,6 +49,20 @@ def cut(transport: asyncio.Transport) -> None:
     if sock is not None and sock.fileno() >= 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def is_there(transport: asyncio.Transport | None, *, unheard: bool) -> bool:
+    """No reset has come, and no FIN behind which there is nothing to hear. While reading is paused nobody tells of them.
+
+    `unheard`: something that the other end sent waits with us; more may wait in the kernel.
+    """
+    sock = None if transport is None else transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    if state == _CLOSE_WAIT:
+        return unheard or bool(int.from_bytes(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder))
+    return bool(state == _ESTABLISHED)
 
 
 def acknowledged(transport: asyncio.Transport) -> int:
