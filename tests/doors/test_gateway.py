@@ -131,9 +131,12 @@ class Doors:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, Door] = {}
+        self._tried: set[str] = set()
 
     async def of(self, on: Base) -> Door:
         if on.name not in self._open:
+            assert on.name not in self._tried, "it did not start, and was not tried again"
+            self._tried.add(on.name)
             self._open[on.name] = await self._start(on)
         return self._open[on.name]
 
@@ -203,6 +206,9 @@ def let_in(vector: Vector, answer: raw.Heard, asked: list[bytes], event: dict[st
         *(f"x-doorward-{name.lower()}" for name in IDENTITY),
     ):
         assert [header for header, _ in sent if header.replace("_", "-") == name] in ([name], []), name
+    said = " ".join(vector.handshake.get("add", [])) + str(vector.wire)
+    tls = any(word in said for word in ("Forwarded-Proto: https", "proto=https", "'proxied_tls': True"))
+    assert headers["x-forwarded-proto"] == ("https" if tls else "http"), "what the client's own leg was"
     assert headers.keys() >= {f"x-doorward-{name.lower()}" for name in IDENTITY}
     assert headers.keys().isdisjoint({"authorization", "x-auth-user", "x_auth_user", "x-original-url", "client-cert"})
     admission = expect.get("admission", {})

@@ -63,7 +63,7 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
     if _forwards(handshake) and (direct is None or is_in(direct, _NEIGHBOURS)):
         return Deny(Reason.FORWARDER_UNTRUSTED, Step.TRANSPORT, note="add this peer to server.trusted_proxies")
     if wire.tls or direct is None or direct.is_loopback:
-        return Peer(address=direct, direct=direct, secure=True)
+        return Peer(address=direct, direct=direct, secure=wire.tls)
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="no TLS, and not from loopback")
 
 
@@ -97,7 +97,7 @@ def _behind_proxy(wire: Wire, direct: Address, handshake: Handshake, rules: Rule
         secure, forwards = wire.tls if said is None else said, _forwards(handshake)
     if secure or (direct.is_loopback and not forwards):
         shown = address or direct
-        return Peer(address=shown, direct=direct, secure=True, forwarded=shown != direct)
+        return Peer(address=shown, direct=direct, secure=secure, forwarded=shown != direct)
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="the trusted proxy does not say https")
 
 

@@ -28,8 +28,9 @@ class Wire:
 class Peer:
     """The client as the rules see it. `address` counts in bans, rates, limits and the audit.
 
-    `direct` is the TCP peer; they differ only behind a trusted proxy. `secure` is step 3's finding. `address` None:
-    a Unix socket, or, where `direct` is not, a client that its proxy did not name.
+    `direct` is the TCP peer; they differ only behind a trusted proxy. `secure`: its own leg is TLS; step 3 lets in
+    without only who is on this machine. `address` None: a Unix socket, or, where `direct` is not, a client that its
+    proxy did not name.
     """
 
     address: Address | None
