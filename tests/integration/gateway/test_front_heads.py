@@ -6,9 +6,11 @@ The whole chain with the real door runs the same rows in tests/doors; here it is
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
+from doorward.adapters.gateway.listening import SPARE
 from doorward.adapters.gateway.refusals import PHRASES
 from doorward.values.decision import Reason
 from tests.integration.gateway.standing_in import ACCEPT, KEY, REFUSE_BY_CLOSE, gateway, refuse_with, until
@@ -345,6 +347,15 @@ async def test_too_many_connections_get_503_and_far_too_many_nothing():
         async with upgraded(gate.port) as peer:
             peer.send(text("x"))
             await peer.frame()
+            async with AsyncExitStack() as crowd:
+                for _ in range(SPARE):
+                    await crowd.enter_async_context(client(gate.port))
+                await until(lambda: gate.listener.count == SPARE + 1)
+                async with client(gate.port) as last:
+                    with pytest.raises(ConnectionResetError):
+                        await last.rest(2)
+            peer.send(text("y"))
+            assert await peer.frame() == (0x81, b"y")
 
 
 async def test_a_peer_that_leaves_while_the_door_thinks_takes_nothing_with_it():
