@@ -52,7 +52,7 @@ def cut(transport: asyncio.Transport) -> None:
 
 
 def is_there(transport: asyncio.Transport | None, *, unheard: bool) -> bool:
-    """No reset has come, and no FIN behind which there is nothing to hear. While reading is paused nobody tells of them.
+    """No reset has come, nor a FIN behind which there is nothing to hear. Where reading is paused nobody else tells.
 
     `unheard`: something that the other end sent waits with us; more may wait in the kernel.
     """

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from doorward.adapters.audit.floods import MANY, REPEATED, Floods
+from doorward.adapters.audit.floods import EARLY, MANY, REPEATED, Floods
 from doorward.testing import START, FakeClock
 from doorward.values.audit import EventKind, Outcome
 from doorward.values.decision import Reason
@@ -86,6 +86,33 @@ def test_everything_else_has_its_own_record(reason: Reason) -> None:
     stream = Stream()
     stream.refuse(reason=reason.value, times=3)
     assert [count for _, _, count in stream.told] == [1, 1, 1]
+
+
+def test_what_no_rate_bounds_has_some_records_of_its_own_and_then_a_count() -> None:
+    stream = Stream(early=5)
+    stream.refuse("head_grammar", times=4)
+    stream.refuse("host_foreign", times=3)
+    stream.refuse("head_grammar", times=10)
+    stream.refuse("head_grammar", times=2, address="198.51.100.1")
+    stream.refuse("token_signature", times=2)
+    assert len(stream.told) == 4 + 1 + 2 + 2
+    stream.clock.advance(10)
+    stream.refuse("head_grammar")
+    assert stream.told[9:] == [
+        ("203.0.113.7", "host_foreign", 2),
+        ("203.0.113.7", "head_grammar", 10),
+        ("203.0.113.7", "head_grammar", 1),
+    ]
+
+
+def test_the_window_of_an_address_is_the_same_for_all_that_is_early() -> None:
+    stream = Stream(early=1)
+    stream.refuse("head_grammar")
+    for reason in sorted(EARLY):
+        stream.refuse(reason)
+    assert len(stream.told) == 1
+    stream.floods.close()
+    assert sum(count for _, _, count in stream.told) == 1 + len(EARLY)
 
 
 def test_what_was_not_refused_is_never_held() -> None:
