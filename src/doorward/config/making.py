@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from doorward.adapters.crypto.assertion import Assertions, assertion_key, secret_assertions
 from doorward.adapters.crypto.jwks import PublishedKeys, keys_from_file
@@ -25,8 +25,7 @@ from doorward.values.rules import Rules
 
 Report = Callable[[str], None]
 
-REFRESH_LIFE = 30 * 86400.0
-DAY = 86400.0
+YEARS: Final = 10 * 365 * 86400.0
 
 
 def make_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
@@ -95,8 +94,12 @@ def published_keys(keyring: Keyring, assertions: Mapping[str, Assertions]) -> di
 
 
 def revocation_life(rules: Rules) -> float:
-    """Seconds after which nothing that a revocation could refuse is valid any more (REV-05)."""
-    return max(REFRESH_LIFE, *(issuer.max_life + issuer.leeway for issuer in rules.issuers.values())) + DAY
+    """Seconds after which nothing that a revocation could refuse is valid any more (REV-05).
+
+    A token without `iat` may have been issued at any time, and is shown only in the last `max_life` before its `exp`:
+    no nearer bound than years holds for it.
+    """
+    return max(YEARS, *(issuer.max_life + issuer.leeway for issuer in rules.issuers.values()))
 
 
 @dataclass(frozen=True, slots=True)
