@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from doorward.adapters.stores.memory import MemoryStore
@@ -169,7 +169,7 @@ class Sink:
         self.events: list[AuditEvent] = []
         self.error: OSError | None = None
 
-    def write(self, events: "list[AuditEvent]") -> None:
+    def write(self, events: Sequence[AuditEvent]) -> None:
         if self.error is not None:
             raise self.error
         self.events.extend(events)
