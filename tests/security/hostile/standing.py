@@ -277,7 +277,8 @@ class Standing:
         self._torn = b""
         self._operator: Operator | None = None
         self._number = 0
-        self.canaries: dict[str, str] = {}
+        self.canaries: dict[str, str] = {secret: f"the secret of {issuer}" for issuer, secret in self.secrets.items()}
+        self.canaries[key.read_text().strip()] = "the master secret"
         self.answers: list[bytes] = []
         self.process = subprocess.Popen(
             [*DOORWARD, "run", "-c", str(self.config)],
