@@ -12,7 +12,7 @@ from doorward.core.handshakes import offered_protocols, upgrade_fault
 from doorward.core.origins import judge_origin
 from doorward.core.peering import peer_of
 from doorward.core.permissions import permits
-from doorward.core.proving import Steps, ask, digest, prove, unrevoked
+from doorward.core.proving import Steps, digest, prove, unrevoked
 from doorward.core.reading import CONTROL, PLAIN, csrf_of, read
 from doorward.core.routing import Parameters, fill, find_route
 from doorward.values.admission import Admission, BackendAnswer
@@ -117,17 +117,15 @@ def admit(
     offers = offered_protocols(handshake) or ()
     public = forwarding.public_offers(offers)
     deflate = route.compression is Compression.PASS and not controls and forwarding.has_deflate(handshake)
-    backend, now = yield from ask(
-        OpenBackend(
-            handshake=handshake,
-            route=route,
-            parameters=parameters,
-            peer=peer,
-            principal=principal,
-            connection=connection,
-            protocols=public,
-            deflate=deflate,
-        )
+    backend, now = yield OpenBackend(
+        handshake=handshake,
+        route=route,
+        parameters=parameters,
+        peer=peer,
+        principal=principal,
+        connection=connection,
+        protocols=public,
+        deflate=deflate,
     )
     match backend:
         case Found(BackendAnswer(protocol, extension)) if protocol is None or protocol in public:
@@ -157,7 +155,7 @@ def admit(
         protocol=protocol or _our_protocol(offers),
         deflate=extension if deflate else None,
     )
-    registered, _ = yield from ask(Register(admission))
+    registered, _ = yield Register(admission)
     if not isinstance(registered, Found):
         return Deny(Reason.OVERLOADED if registered is MISSING else Reason.STORE_UNAVAILABLE, Step.REGISTER)
     current = yield from unrevoked(principal, rules, connection=connection, step=Step.REGISTER)
@@ -180,14 +178,15 @@ def permit(principal: Principal, route: Route, parameters: Parameters, rules: Ru
         "handshakes_per_subject",
         "\n".join(principal.identity),
         rules.limits.handshakes_per_subject,
-        Deny(Reason.IDENTITY_RATE, Step.PERMIT),
+        Reason.IDENTITY_RATE,
+        Step.PERMIT,
     )
     return limited or entitled(principal, route, parameters)
 
 
 def banned(principal: Principal) -> Steps[Deny | None]:
     """Is the identity banned? What can't be found out is not let in."""
-    answer, _ = yield from ask(AskBan(identity=principal.identity))
+    answer, _ = yield AskBan(identity=principal.identity)
     if answer is MISSING:
         return None
     return Deny(Reason.IDENTITY_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE, Step.PERMIT)
@@ -215,47 +214,45 @@ def address_fault(peer: Peer, rules: Rules, *, pending: bool = True) -> Steps[De
     """
     key, limits = network_of(peer.address), rules.limits
     if peer.address is not None:
-        answer, _ = yield from ask(AskBan(address=peer.address))
+        answer, _ = yield AskBan(address=peer.address)
         if answer is not MISSING:
             reason = Reason.ADDRESS_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE
             return Deny(reason, Step.ADDRESS)
     if pending:
-        answer, _ = yield from ask(TakePending(key, limits.pending_per_address))
+        answer, _ = yield TakePending(key, limits.pending_per_address)
         if answer is MISSING:
             return Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
         if not isinstance(answer, Found):
             return Deny(Reason.STORE_UNAVAILABLE, Step.ADDRESS)
-    refused = Deny(Reason.ADDRESS_REFUSALS, Step.ADDRESS)
-    limited = yield from _rate("refusals_per_address", key, limits.refusals_per_address, refused, cost=0)
+    refusals, handshakes = limits.refusals_per_address, limits.handshakes_per_address
+    limited = yield from _rate("refusals_per_address", key, refusals, Reason.ADDRESS_REFUSALS, Step.ADDRESS, cost=0)
     if limited is not None:
         return limited
-    refused = Deny(Reason.ADDRESS_RATE, Step.ADDRESS)
-    return (yield from _rate("handshakes_per_address", key, limits.handshakes_per_address, refused))
+    return (yield from _rate("handshakes_per_address", key, handshakes, Reason.ADDRESS_RATE, Step.ADDRESS))
 
 
-def _rate(name: str, key: str, rate: Rate, refused: Deny, *, cost: int = 1) -> Steps[Deny | None]:
-    answer, _ = yield from ask(TakeRate(name=name, key=key, rate=rate, cost=cost))
+def _rate(name: str, key: str, rate: Rate, spent: Reason, step: Step, *, cost: int = 1) -> Steps[Deny | None]:
+    """Deny for the reason `spent` when the rate is."""
+    answer, _ = yield TakeRate(name=name, key=key, rate=rate, cost=cost)
     match answer:
         case Found(0.0):
             return None
         case Found(float() as wait):
-            return Deny(refused.reason, refused.step, retry_after=wait)
+            return Deny(spent, step, retry_after=wait)
         case _:
-            return Deny(Reason.STORE_UNAVAILABLE, refused.step)
+            return Deny(Reason.STORE_UNAVAILABLE, step)
 
 
 def _slot(principal: Principal, peer: Peer, route: Route, rules: Rules, connection: str) -> Steps[Deny | None]:
     """Step 11: a place for this connection, under the identity's limit and the address's."""
     limits = rules.limits
-    answer, _ = yield from ask(
-        TakeSlot(
-            connection=connection,
-            identity=principal.identity,
-            address=network_of(peer.address),
-            per_identity=min(limits.connections_per_subject, route.limits.connections_per_subject),
-            per_address=limits.connections_per_address,
-            when_full=limits.when_full,
-        )
+    answer, _ = yield TakeSlot(
+        connection=connection,
+        identity=principal.identity,
+        address=network_of(peer.address),
+        per_identity=min(limits.connections_per_subject, route.limits.connections_per_subject),
+        per_address=limits.connections_per_address,
+        when_full=limits.when_full,
     )
     match answer:
         case Found(SlotsFull(reason)):

@@ -37,11 +37,6 @@ _SIGNATURES: Final = {
 }
 
 
-def ask(question: Question) -> Steps[Reply]:
-    reply = yield question
-    return reply
-
-
 def prove(
     credential: Credential,
     rules: Rules,
@@ -62,7 +57,7 @@ def prove(
             judged: Principal | Deny
             judged, now = yield from _prove_token(credential, rules, now)
         case Kind.TICKET:
-            answer, now = yield from ask(SpendTicket(digest(credential.secret.expose())))
+            answer, now = yield SpendTicket(digest(credential.secret.expose()))
             match answer:
                 case Found(Ticket() | SpentTicket() as held):
                     ticket = judge_ticket(held, path=path, origin=origin, now=now)
@@ -73,7 +68,7 @@ def prove(
                 return ticket
             judged, connection = ticket
         case Kind.SESSION:
-            answer, now = yield from ask(FetchSession(digest(credential.secret.expose())))
+            answer, now = yield FetchSession(digest(credential.secret.expose()))
             found = judge_session(answer, now=now)
             if isinstance(found, Deny):
                 return found
@@ -106,7 +101,7 @@ def _prove_token(credential: Credential, rules: Rules, now: float) -> Steps[tupl
     issuer = choose_issuer(token, rules)
     if isinstance(issuer, Deny):
         return issuer, now
-    answer, now = yield from ask(VerifySignature(token))
+    answer, now = yield VerifySignature(token)
     match answer:
         case Found(Signature.GOOD):
             return judge_token(token, issuer, rules, now=now), now
@@ -120,7 +115,7 @@ def unrevoked(
     principal: Principal, rules: Rules, *, connection: str, step: Step
 ) -> Steps[tuple[Principal, float] | Deny]:
     """The revocation log's word on a proof: Deny, or the principal with the roles that the log puts in place."""
-    answer, now = yield from ask(AskRevocations(principal, connection, final=step is Step.REGISTER))
+    answer, now = yield AskRevocations(principal, connection, final=step is Step.REGISTER)
     if not isinstance(answer, Found):
         return Deny(Reason.STORE_UNAVAILABLE, step)
     revocations = answer.value

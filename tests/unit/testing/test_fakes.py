@@ -2,7 +2,7 @@
 
 import pytest
 
-from doorward.core.proving import Steps, ask
+from doorward.core.proving import Steps
 from doorward.testing import START, FakeClock, FakeEntropy, play
 from doorward.values.decision import MISSING, Found
 from doorward.values.question import AskBan, TakePending
@@ -28,9 +28,9 @@ def test_entropy_is_the_same_for_the_same_seed_and_never_twice() -> None:
 def steps() -> Steps[list]:
     found = []
     for _ in range(2):
-        answer, now = yield from ask(AskBan())
+        answer, now = yield AskBan()
         found.append((answer, now))
-    answer, now = yield from ask(TakePending("k", 1))
+    answer, now = yield TakePending("k", 1)
     return [*found, (answer, now)]
 
 
