@@ -27,6 +27,7 @@ from doorward.adapters.web.pages import Page
 from doorward.config.config import Config
 from doorward.config.making import make_assertions, make_keyring, make_sources, make_store, published_keys
 from doorward.config.problem import Problem
+from doorward.config.reloading import issuers_as_before, needs_restart
 from doorward.config.rules import rules_of
 from doorward.config.sinks import Sinks
 from doorward.core.peering import is_in
@@ -57,7 +58,7 @@ class _Swap:
     config: Config
     rules: Rules
     verifier: Verifier
-    published: tuple[PublishedKeys, ...]
+    published: Mapping[str, PublishedKeys]
     assertions: Mapping[str, Assertions]
     places: Mapping[str, BackendPlace]
     tls: ssl.SSLContext | None
@@ -168,7 +169,7 @@ class Assembly:
         self._follower = Follower(
             watch=self._watch, withdrawals=self._withdrawals, log=self._store.revocations, node=node, worker=worker
         )
-        readiness = Readiness(check=self._store.check, draining=lambda: self.door.draining, clock=self.clock)
+        readiness = Readiness(check=self._store.check, draining=lambda: self.door.is_shut, clock=self.clock)
         self._web = WebApp(
             self._desk,
             rules=lambda: self._watch.rules,
@@ -193,16 +194,19 @@ class Assembly:
             close_without_store=lambda: not self._swap.config.keep_live_without_store,
         )
 
-    def _build(self, config: Config) -> _Swap:
+    def _build(self, config: Config, before: _Swap | None = None) -> _Swap:
         rules = rules_of(config)
         sources = make_sources(config, rules, keyring=self._keyring, clock=self.clock, report=self._note)
+        if before is not None:
+            same = issuers_as_before(before.config, config)
+            sources |= {issuer: keys for issuer, keys in before.published.items() if issuer in same}
         assertions = make_assertions(config, master=self._master, entropy=self.entropy)
         tls = config.tls
         return _Swap(
             config=config,
             rules=rules,
             verifier=Verifier(sources, report=self._note),
-            published=tuple(source for source in sources.values() if isinstance(source, PublishedKeys)),
+            published={issuer: keys for issuer, keys in sources.items() if isinstance(keys, PublishedKeys)},
             assertions=assertions,
             places={route.name: self._place(config, route, assertions) for route in rules.routes},
             tls=None
@@ -317,7 +321,7 @@ class Assembly:
 
     def _warm(self) -> None:
         """Fetch the issuers' keys before the first token needs them; the start does not wait for it."""
-        for keys in self._swap.published:
+        for keys in self._swap.published.values():
             self._watch.errands.run("warm keys", keys.warm())
 
     async def refresh_keys(self) -> None:
@@ -335,10 +339,10 @@ class Assembly:
         found = self._load()
         problems = [str(problem) for problem in found] if isinstance(found, list) else []
         if not isinstance(found, list):
-            problems = _fixed(self._swap.config, found)
+            problems = needs_restart(self._swap.config, found)
         if not problems and not isinstance(found, list):
             try:
-                swap = self._build(found)
+                swap = self._build(found, self._swap)
             except (KeysError, KeyFileError, OSError) as error:
                 problems = [str(error)]
             else:
@@ -356,8 +360,9 @@ class Assembly:
         return not problems
 
     def _exchange(self, swap: _Swap) -> None:
-        for keys in self._swap.published:
-            self._watch.errands.run("close keys", keys.close())
+        for issuer, keys in self._swap.published.items():
+            if swap.published.get(issuer) is not keys:
+                self._watch.errands.run("close keys", keys.close())
         self._swap = swap
         self._warm()
         self._verifier.current = swap.verifier
@@ -378,23 +383,7 @@ class Assembly:
         lost = await self._sinks.finish()
         if lost:
             self._note(f"{lost} audit events are not in the store")
-        for keys in self._swap.published:
+        for keys in self._swap.published.values():
             await keys.close()
         self._events.close()
         await self._store.close()
-
-
-def _fixed(old: Config, new: Config) -> list[str]:
-    """What a running process can't change: it would need other sockets, another store, other keys."""
-    named = {
-        "server.listen": (old.listen, new.listen),
-        "admin.listen": (old.admin_listen, new.admin_listen),
-        "server.workers": (old.workers, new.workers),
-        "server.public_url": (old.public_url, new.public_url),
-        "store.url": (old.store_url, new.store_url),
-        "tokens.key_file": (old.key_file, new.key_file),
-        "tokens.algorithm": (old.algorithm, new.algorithm),
-        "audit.file": (old.audit_file, new.audit_file),
-        "server.tls": (old.tls is None, new.tls is None),
-    }
-    return [f"{name} needs a restart" for name, (before, after) in named.items() if before != after]

@@ -44,6 +44,11 @@ class Door:
         self._pending = Pending()
         self.draining = False
 
+    @property
+    def is_shut(self) -> bool:
+        """Is everybody refused just now? While draining, and while nothing can be recorded."""
+        return self.draining or self._watch.events.losing
+
     async def admit(self, handshake: Handshake, wire: Wire, connector: Connector) -> Live | Deny:
         """Decide on a handshake: a Live, registered and with its slot, or a Deny that is audited already.
 
