@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from typing import Final, Protocol
 
 from doorward.ports import Entropy, PresentNode, Store, StoreError
@@ -118,24 +119,26 @@ class Tending:
         )
 
     async def _keep_house(self) -> None:
-        turn = 0
-        while True:
+        for turn in count(1):
             await asyncio.sleep(HOUSEKEEPING_EVERY)
-            turn += 1
-            self._watch.events.tick()
-            jump = self._chores.discipline_clock()
-            if jump is not None:
-                self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")
-            if self._store_is_gone() and self._close_without_store():
-                async for live in self._watch.connections.each():
-                    live.store_away()
-            try:
-                await self._chores.refresh_keys()
-                if turn % FORGET_EVERY == 0:
-                    self._withdrawals.forget()
-                    await self._store.revocations.forget(now=self._watch.clock.now())
-            except StoreError as error:
-                self._watch.note(f"housekeeping: {error}")
+            await self.keep_house(turn)
+
+    async def keep_house(self, turn: int) -> None:
+        """What is due once a second, and now and then. Never raises StoreError."""
+        self._watch.events.tick()
+        jump = self._chores.discipline_clock()
+        if jump is not None:
+            self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")
+        if self._store_is_gone() and self._close_without_store():
+            async for live in self._watch.connections.each():
+                live.store_away()
+        try:
+            await self._chores.refresh_keys()
+            if turn % FORGET_EVERY == 0:
+                self._withdrawals.forget()
+                await self._store.revocations.forget(now=self._watch.clock.now())
+        except StoreError as error:
+            self._watch.note(f"housekeeping: {error}")
 
     def _store_is_gone(self) -> bool:
         since = self._follower.away_since

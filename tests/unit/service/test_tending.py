@@ -1,0 +1,133 @@
+"""What a worker does unasked: it follows the log, or knows since when it can't, and then connections may have to end."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from doorward.core.lifecycle import State
+from doorward.ports import StoreError
+from doorward.service.tending import STORE_AWAY_AFTER, Tending
+from doorward.values.decision import Reason
+from tests.unit.service.world import World
+
+
+class Chores:
+    def __init__(self) -> None:
+        self.jump: float | None = None
+        self.error: StoreError | None = None
+        self.refreshed = 0
+
+    async def refresh_keys(self) -> None:
+        self.refreshed += 1
+        if self.error is not None:
+            raise self.error
+
+    def discipline_clock(self) -> float | None:
+        return self.jump
+
+
+class Away:
+    """A log that does not answer, while it is told so."""
+
+    def __init__(self, log) -> None:
+        self._log = log
+        self.is_away = True
+
+    async def read(self, *, after: int):
+        if self.is_away:
+            raise StoreError("gone")
+        return await self._log.read(after=after)
+
+
+def tending(world: World, *, close: bool = False, chores: Chores | None = None) -> Tending:
+    return Tending(
+        watch=world.watch,
+        door=world.door,
+        follower=world.follower,
+        withdrawals=world.withdrawals,
+        store=world.store,
+        entropy=world.entropy,
+        chores=chores or Chores(),
+        node="gw",
+        worker=1,
+        more={},
+        close_without_store=lambda: close,
+    )
+
+
+@pytest.mark.parametrize("close", [True, False])
+async def test_without_the_log_connections_end_where_the_configuration_says_so(close: bool) -> None:
+    world = World()
+    live, hands = await world.inside()
+    keeper = tending(world, close=close)
+    world.follower.away_since = world.clock.now()
+    world.clock.advance(STORE_AWAY_AFTER - 0.1)
+    await keeper.keep_house(1)
+    assert live.state is State.OPEN
+    world.clock.advance(0.1)
+    await keeper.keep_house(2)
+    if close:
+        assert hands.done == [("close", 1013, "doorward:unavailable", False)]
+        assert live.ended is Reason.STORE_AWAY
+    else:
+        assert live.state is State.OPEN
+    world.follower.away_since = None
+    other, _ = await world.inside()
+    await keeper.keep_house(3)
+    assert other.state is State.OPEN
+
+
+async def test_the_follower_knows_since_when_the_log_is_away_and_that_it_is_back() -> None:
+    world = World()
+    away = Away(world.store.revocations)
+    world.withdrawals._log = away  # type: ignore[assignment]
+    polling = asyncio.create_task(world.follower.poll())
+    try:
+        await until(lambda: world.follower.away_since is not None)
+        world.clock.advance(10)
+        assert world.follower.away_since == world.clock.now() - 10
+        away.is_away = False
+        await until(lambda: world.follower.away_since is None)
+    finally:
+        polling.cancel()
+    assert len([note for note in world.notes if "revocation log" in note]) == 1, "told once"
+
+
+async def test_a_store_that_fails_ends_no_housekeeping() -> None:
+    world, chores = World(), Chores()
+    chores.error, chores.jump = StoreError("full"), 3600.0
+    await tending(world, chores=chores).keep_house(1)
+    assert world.notes == ["the wall clock jumped by 3600.0 s, and we followed", "housekeeping: full"]
+
+
+async def test_it_says_that_it_lives_and_when_it_leaves() -> None:
+    world = World()
+    keeper = tending(world)
+    await keeper.start()
+    (node,) = await world.store.presence.nodes(now=world.clock.now())
+    assert (node.node, node.worker, node.connections) == ("gw", 1, 0)
+    await keeper.stop()
+    assert await world.store.presence.nodes(now=world.clock.now()) == []
+
+
+async def test_draining_refuses_everybody_new_and_spreads_when_they_come_back() -> None:
+    world = World()
+    inside = [await world.inside() for _ in range(5)]
+    draining = asyncio.create_task(tending(world).drain(4.0))
+    await until(lambda: all(hands.done for _, hands in inside))
+    draining.cancel()
+    assert world.door.is_shut
+    closes = [hands.done[0] for _, hands in inside]
+    assert {code for _, code, *_ in closes} == {1012}
+    told = {str(text) for _, _, text, _ in closes}
+    assert len(told) > 1
+    assert all(text.startswith("doorward:draining; retry_after=") for text in told)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if true():
+                return
+            await asyncio.sleep(0)
