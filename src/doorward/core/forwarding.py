@@ -4,7 +4,9 @@ A client's own copy of a header that speaks of identity or of the way here is re
 CVE-2024-45410 and its kin are an underscore that a backend reads as a hyphen.
 """
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -71,13 +73,23 @@ _FAMILIES: Final = (
     "x-client-cert",
 )
 
+_PLAIN_VALUE: Final = re.compile(r"[!-$&-+\--~]*")  # 0x21 to 0x7E less `%` and `,`
+_KNOWN_NAME: Final = 64
 _PATH_SAFE: Final = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3, less the percent sign
 
 
 def is_kept(name: str) -> bool:
     """May a client's header go on to the backend? `name` is lower case."""
+    return _known(name) if len(name) <= _KNOWN_NAME else _judge(name)
+
+
+def _judge(name: str) -> bool:
     plain = name.replace("_", "-").replace(".", "-")
     return plain not in _HOP_BY_HOP and plain not in _OURS_TO_SET and not plain.startswith(_FAMILIES)
+
+
+# the same dozen names come with every head; what a flood of new ones can make it hold is bounded
+_known = lru_cache(maxsize=512)(_judge)
 
 
 def forwarded_headers(handshake: Handshake) -> Headers:
@@ -142,6 +154,8 @@ def clean_query(query: str) -> str:
 
 def encode_value(text: str) -> str:
     """Bytes outside 0x21-0x7E, `%` and `,` percent-encoded, so that no identity can write a header or a list."""
+    if _PLAIN_VALUE.fullmatch(text):
+        return text
     return quote(text, safe="!\"#$&'()*+-./:;<=>?@[\\]^_`{|}~")
 
 

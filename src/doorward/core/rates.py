@@ -4,7 +4,6 @@ The generic cell rate algorithm (ITU-T I.371, annex A) in its virtual scheduling
 would have used up the allowance until TAT. An event is admitted while TAT runs ahead of now by no more than the burst.
 """
 
-from functools import lru_cache
 from math import inf
 from typing import Final
 
@@ -17,7 +16,6 @@ NEVER: Final = -inf  # the TAT of somebody who has done nothing yet
 _SLACK: Final = 1e-4
 
 
-@lru_cache(maxsize=4096)
 def pace(rate: Rate | None) -> tuple[float, float]:
     """(interval, window) in seconds: what one event adds to the TAT, and how far ahead of now the TAT may then be.
 

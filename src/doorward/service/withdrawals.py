@@ -59,6 +59,8 @@ class Withdrawals:
     def candidates(self, principal: Principal, connection: str) -> tuple[Revocation, ...]:
         """All that could hit; core/revocation.py decides."""
         found: tuple[Revocation, ...] = ()
+        if not self._by_key:
+            return found
         for key in keys_of(principal, connection):
             found += self._by_key.get(key, ())
         return found

@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     GAP = "gap"
     FAULT = "fault"
 
+    __hash__ = str.__hash__  # Enum's own is Python code
+
 
 @unique
 class Outcome(StrEnum):

@@ -127,6 +127,8 @@ class Reason(StrEnum):
     BACKEND_GONE = "backend_gone"
     BACKEND_PROTOCOL = "backend_protocol"
 
+    __hash__ = str.__hash__  # Enum's own is Python code
+
 
 @unique
 class Ended(StrEnum):

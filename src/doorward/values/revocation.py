@@ -13,6 +13,8 @@ class TargetKind(StrEnum):
     TENANT = "tenant"
     ISSUER = "issuer"
 
+    __hash__ = str.__hash__  # Enum's own is Python code, run for every key that is looked up
+
 
 @unique
 class Effect(StrEnum):

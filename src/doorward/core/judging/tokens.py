@@ -22,7 +22,7 @@ MAX_NAMES: Final = 256
 ACCESS_TOKEN: Final = "at+jwt"  # noqa: S105 - a media type
 
 # What only other kinds of token carry: a SET or logout token, an ID token, a DPoP proof.
-OTHER_KINDS: Final = ("events", "nonce", "at_hash", "c_hash", "htm", "htu")
+OTHER_KINDS: Final = frozenset({"events", "nonce", "at_hash", "c_hash", "htm", "htu"})
 # Where issuers that leave `typ` at JWT say what they made: Keycloak, Cognito, and libraries' own refresh tokens.
 SAYS_KIND: Final = ("typ", "token_use", "token_type", "type")
 NOT_ACCESS: Final = frozenset({"id", "refresh", "offline", "logout", "id_token", "refresh_token", "logout_token"})
@@ -36,14 +36,14 @@ def choose_issuer(token: SignedToken, rules: Rules) -> IssuerRules | Deny:
     issuer = rules.issuers.get(token.issuer)
     if issuer is None:
         return _deny(Reason.TOKEN_ISSUER, "not a configured issuer")
-    if token.algorithm not in {canonical_algorithm(name) for name in issuer.algorithms}:
+    if token.algorithm not in map(canonical_algorithm, issuer.algorithms):
         return _deny(Reason.TOKEN_ALGORITHM, "not an algorithm of this issuer")
     typ = None if token.typ is None else token.typ.lower().removeprefix("application/")
     if typ != ACCESS_TOKEN and (issuer.own or typ not in {None, "jwt"}):
         return _deny(Reason.TOKEN_TYPE, "typ is not an access token's")
-    for name in OTHER_KINDS:
-        if name in token.claims:
-            return _deny(Reason.TOKEN_TYPE, f"{name} belongs to another kind of token")
+    if not OTHER_KINDS.isdisjoint(token.claims):
+        name = next(name for name in token.claims if name in OTHER_KINDS)
+        return _deny(Reason.TOKEN_TYPE, f"{name} belongs to another kind of token")
     for name in SAYS_KIND:
         said = token.claims.get(name)
         if isinstance(said, str) and said.lower() in NOT_ACCESS:
@@ -69,23 +69,24 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
         return _deny(Reason.TOKEN_CLAIMS, "cnf binds the token to a key, and no proof of it came along")
 
     where = issuer.claims
-    texts = {name: _text(claims, name) for name in (where.subject, where.tenant, where.session, "jti", "client_id")}
-    lists = {name: _list(claims, name) for name in (where.roles, where.permissions)}
-    for name, value in (*texts.items(), *lists.items()):
-        if value is None:
-            return _deny(Reason.TOKEN_CLAIMS, f"{name} is not 1 to 255 bytes of printable text, or a list of such")
-    subject = texts[where.subject]
+    texts = [_text(claims, name) for name in (where.subject, where.tenant, where.session, "jti", "client_id")]
+    lists = [_list(claims, name) for name in (where.roles, where.permissions)]
+    if None in texts or None in lists:
+        names = (where.subject, where.tenant, where.session, "jti", "client_id", where.roles, where.permissions)
+        unfit = names[[*texts, *lists].index(None)]
+        return _deny(Reason.TOKEN_CLAIMS, f"{unfit} is not 1 to 255 bytes of printable text, or a list of such")
+    subject, tenant, session, token_id, _ = (text or "" for text in texts)
+    roles, permissions = (names or () for names in lists)
     if not subject:
         return _deny(Reason.TOKEN_CLAIMS, "no subject")
-    roles = lists[where.roles] or ()
-    granted = tuple(name for name in lists[where.permissions] or () if "*" not in name)
+    granted = tuple(name for name in permissions if "*" not in name)
     return Principal(
-        identity=Identity(issuer.issuer, subject, texts[where.tenant] or ""),
+        identity=Identity(issuer.issuer, subject, tenant),
         kind=Kind.TOKEN,
         issued_at=issued_at,
         expires_at=expires_at,
-        session=texts[where.session] or "",
-        token_id=texts["jti"] or "",
+        session=session,
+        token_id=token_id,
         roles=roles,
         granted=granted,
         permissions=effective(granted, roles, rules.roles),
