@@ -1,14 +1,15 @@
 """Which algorithms verify here, what a key for each must be, and how long its signature is: a table, and nothing else.
 
-The arithmetic is joserfc's; sizes, curves and lengths are checked here first (RFC 7518 section 3, RFC 8037, RFC 9864,
-SECURITY JWT-04, -15 and -18).
+The arithmetic is joserfc's, and of an HMAC the standard library's; sizes, curves and lengths are checked here first
+(RFC 7518 section 3, RFC 8037, RFC 9864, SECURITY JWT-04, -15 and -18).
 """
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from joserfc.jwk import JWKRegistry, OctKey
+from joserfc.jwk import JWKRegistry
 from joserfc.jws import JWSRegistry
 
 from doorward.core.tokens import decode_segment
@@ -87,14 +88,15 @@ def public_key(jwk: dict[str, str], algorithm: Algorithm, *, key_id: str | None)
 
 
 def secret_key(secret: bytes, algorithm: Algorithm) -> VerifyingKey:
-    """An HMAC key. Raises ValueError when it is shorter than the hash."""
+    """An HMAC key (RFC 7518 section 3.2). Raises ValueError when it is shorter than the hash."""
     if algorithm.secret is None or algorithm.signature is None or len(secret) < algorithm.secret:
         raise ValueError(f"{algorithm.name} needs a secret of at least {algorithm.secret} bytes")
-    loaded = OctKey.import_key(secret)
-    verify = JWSRegistry.algorithms[algorithm.name].verify
-    return VerifyingKey(
-        None, algorithm.name, algorithm.signature, lambda octets, signature: verify(octets, signature, loaded)
-    )
+    digest = f"sha{algorithm.name.removeprefix('HS')}"
+
+    def check(octets: bytes, signature: bytes) -> bool:
+        return hmac.compare_digest(hmac.digest(secret, octets, digest), signature)
+
+    return VerifyingKey(None, algorithm.name, algorithm.signature, check)
 
 
 def _rsa_bytes(jwk: dict[str, str]) -> int:

@@ -4,6 +4,8 @@ Its key is no token key of ours, its `typ` none that the door takes (core/judgin
 backend's origin. Built by hand, since it is made at every handshake. PRODUCT section 6.
 """
 
+from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Final
 
 from doorward.adapters.crypto.master import MasterSecret, Purpose
@@ -13,7 +15,7 @@ from doorward.adapters.crypto.signing_keys import (
     encode_header,
     make_key,
     secret_signing_key,
-    sign_token,
+    sign_text,
 )
 from doorward.core.tokens import encode_segment
 from doorward.ports import Entropy
@@ -37,7 +39,7 @@ class Assertions:
     def __init__(self, *, key: SigningKey, public_url: str, entropy: Entropy) -> None:
         self._key = key
         self._header = encode_header(key, typ=TYP)
-        self._issuer = public_url
+        self._issuer = _quoted(public_url)
         self._entropy = entropy
 
     @property
@@ -51,21 +53,18 @@ class Assertions:
         ends = begins + LIFE
         if principal.expires_at is not None:
             ends = min(ends, int(principal.expires_at))
-        claims: dict[str, object] = {
-            "iss": self._issuer,
-            "aud": audience,
-            "sub": principal.identity.subject,
-            "iat": begins,
-            "exp": ends,
-            "jti": encode_segment(self._entropy.bytes(ID_SIZE)),
-            "issuer": principal.identity.issuer,
-            "tenant": principal.identity.tenant,
-            "sid": principal.session,
-            "connection": connection,
-            "roles": principal.roles,
-            "permissions": sorted(principal.permissions),
-        }
-        return sign_token(self._key, header=self._header, claims=claims)
+        issuer, subject, tenant = principal.identity
+        claims = (
+            f'{{"iss":{self._issuer},"aud":{_quoted(audience)},"sub":{_quoted(subject)},"iat":{begins},"exp":{ends},'
+            f'"jti":"{encode_segment(self._entropy.bytes(ID_SIZE))}","issuer":{_quoted(issuer)},'
+            f'"tenant":{_quoted(tenant)},"sid":{_quoted(principal.session)},"connection":{_quoted(connection)},'
+            f'"roles":{_list(principal.roles)},"permissions":{_list(sorted(principal.permissions))}}}'
+        )
+        return sign_text(self._key, header=self._header, claims=claims)
+
+
+def _list(names: Iterable[str]) -> str:
+    return f"[{','.join(map(_quoted, names))}]"
 
 
 def secret_assertions(secret: bytes, *, public_url: str, entropy: Entropy) -> Assertions:

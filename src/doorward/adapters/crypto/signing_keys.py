@@ -73,7 +73,12 @@ def secret_signing_key(secret: bytes) -> SigningKey:
 
 def sign_token(key: SigningKey, *, header: str, claims: dict[str, object]) -> str:
     """A compact JWS by hand; `header` as `encode_header` made it."""
-    signing_input = f"{header}.{encode_segment(_ENCODE(claims).encode('ascii'))}"
+    return sign_text(key, header=header, claims=_ENCODE(claims))
+
+
+def sign_text(key: SigningKey, *, header: str, claims: str) -> str:
+    """The same, of claims that are JSON already, in ASCII."""
+    signing_input = f"{header}.{encode_segment(claims.encode('ascii'))}"
     return f"{signing_input}.{encode_segment(key.sign(signing_input.encode('ascii')))}"
 
 

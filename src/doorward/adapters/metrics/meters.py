@@ -3,12 +3,15 @@
 They are counted from the event stream, so that a number and the audit can't tell two stories (PRODUCT section 9).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from doorward.values.audit import AuditEvent, EventKind
 from doorward.values.decision import Ended, Reason
@@ -37,6 +40,38 @@ class _Children:
         child.inc(amount)
 
 
+class _Histogram(Collector):
+    """How long something took, by operation or not: counted in two additions, where the library takes locks."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = tuple(bounds)
+        self._labels = labels
+        self._found: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
+        if not labels:
+            self._series(())
+
+    def observe(self, seconds: float, *values: str) -> None:
+        counts, total = self._found.get(values) or self._series(values)
+        counts[bisect_left(self._bounds, seconds)] += 1
+        total[0] += seconds
+
+    def _series(self, values: tuple[str, ...]) -> tuple[list[int], list[float]]:
+        """How many lay between two bounds, beyond the last too, and the sum of all."""
+        return self._found.setdefault(values, ([0] * (len(self._bounds) + 1), [0.0]))
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        for values, (counts, total) in self._found.items():
+            family.add_metric(values, list(zip(names, accumulate(counts), strict=True)), total[0])
+        yield family
+
+    def describe(self) -> Iterator[Metric]:
+        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
+
 class Meters:
     """An AuditSink that counts. `connections` says how many are open now, by route."""
 
@@ -54,14 +89,7 @@ class Meters:
         self._revocation_seconds = self._histogram(
             "revocation_seconds", "From a revocation to the last close it asked for, on one worker.", _REVOCATION
         )
-        self._store_seconds = Histogram(
-            "doorward_store_seconds",
-            "How long the store took.",
-            ["operation"],
-            buckets=_STORE,
-            registry=self.registry,
-        )
-        self._operations: dict[str, Histogram] = {}
+        self._store_seconds = self._histogram("store_seconds", "How long the store took.", _STORE, "operation")
         self.registry.register(_Connections(connections))
         self._deeds: Final[Mapping[EventKind, Callable[[AuditEvent], None]]] = {
             EventKind.HANDSHAKE: self._handshake,
@@ -84,16 +112,15 @@ class Meters:
 
     def store(self, operation: str, seconds: float) -> None:
         """The store did `operation`, a name from our code, in so many seconds."""
-        child = self._operations.get(operation)
-        if child is None:
-            child = self._operations[operation] = self._store_seconds.labels(operation)
-        child.observe(seconds)
+        self._store_seconds.observe(seconds, operation)
 
     def _counter(self, name: str, text: str, *labels: str) -> _Children:
         return _Children(Counter(f"doorward_{name}_total", text, labels, registry=self.registry))
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
-        return Histogram(f"doorward_{name}", text, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> _Histogram:
+        histogram = _Histogram(f"doorward_{name}", text, bounds, *labels)
+        self.registry.register(histogram)
+        return histogram
 
     def _handshake(self, event: AuditEvent) -> None:
         self._handshakes.add(event.count, self._route(event), event.outcome.value, _reason(event))
