@@ -21,8 +21,12 @@ _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]") -> T:
-    """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be."""
+def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: bool = False) -> T:
+    """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be.
+
+    `makes`: the command may be the first to use the store (a token before the first run), so it is made if need be.
+    Any other command on a store that is not there would act on nobody.
+    """
     import asyncio
 
     from doorward.adapters.crypto.key_sets import KeysError
@@ -33,6 +37,11 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]") -> T:
     config = loaded(path)
     if config.store_path is None:
         fail("the store is memory:, which no other process can reach", hint="set store.url", code=Exit.USAGE)
+    if not makes and not config.store_path.exists():
+        fail(
+            f"there is no store at {config.store_path}: no gateway of this configuration has run",
+            hint="running elsewhere? -c FILE names its configuration",
+        )
 
     async def run() -> T:
         async with opened(config, report=lambda line: typer.echo(line, err=True)) as tools:
@@ -43,7 +52,17 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]") -> T:
     except StoreError as error:
         fail(f"the store does not answer: {error}", hint="is the disk full, or another process holding it?")
     except (KeyFileError, KeysError) as error:
-        fail(str(error), hint="doorward check names the file", code=Exit.USAGE)
+        fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_path}", code=Exit.USAGE)
+
+
+def warn_if_alone(tools: "Opened", nodes: int) -> None:
+    """Say that no gateway hears this, which is the commonest mistake: the wrong folder, or another configuration."""
+    if nodes == 0:
+        typer.echo(
+            f"{typer.style('warning', fg=typer.colors.YELLOW, bold=True)}: no gateway is running on this store "
+            f"({tools.config.store_path}). It counts when one starts; running elsewhere? use -c FILE",
+            err=True,
+        )
 
 
 def operator() -> str:

@@ -74,7 +74,7 @@ def add(
         )
         return id
 
-    typer.echo(f"ban {act(config, work)} added")
+    typer.echo(f"ban {act(config, work, makes=True)} added")
 
 
 @app.command("list")

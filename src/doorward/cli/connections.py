@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, table
+from doorward.cli.acting import act, instant, operator, table, warn_if_alone
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def list_(
     """
 
     async def work(tools: "Opened") -> "Sequence[PresentConnection]":
-        return await tools.store.presence.connections(now=tools.clock.now())
+        now = tools.clock.now()
+        warn_if_alone(tools, len(await tools.store.presence.nodes(now=now)))
+        return await tools.store.presence.connections(now=now)
 
     found = [row for row in act(config, work) if subject is None or row.subject == subject]
     if as_json:

@@ -58,7 +58,7 @@ def explain(
         dry = DryAnswers(tools.answers, tools.store, tools.clock, shared=tools.config.workers > 1)
         return await run(parse_head(head), wire, tools.rules, dry, tools.clock)
 
-    found = act(config, work)
+    found = act(config, work, makes=True)
     if as_json:
         print_json(asdict(found))
     else:
@@ -91,7 +91,7 @@ def _print(found: "Explanation") -> None:
         typer.echo(f"{explained.step:2d}  {mark}  {explained.title}{unknown if passed else ''}")
     if found.allowed:
         issuer, subject, _ = found.identity or ("", "", "")
-        typer.echo(f"allowed: 101 for {subject} of {issuer} on {found.route}")
+        typer.echo(f"would be let in: {subject} of {issuer} on {found.route}, if {found.backend} answers")
         return
     status = f" ({found.status})" if found.status is not None else ""
     typer.echo(f"refused: {found.reason}, which the peer sees as {found.ending}{status}")

@@ -26,7 +26,7 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
     async def work(tools: "Opened") -> "Sequence[StoredKey]":
         return tools.keyring.listed()
 
-    found = act(config, work)
+    found = act(config, work, makes=True)
     if as_json:
         print_json(
             [
@@ -73,4 +73,4 @@ def rotate(
         await record(tools.store, tools.clock, kind=EventKind.KEYS, by=operator(), detail=f"rotated to {key}")
         return key
 
-    typer.echo(f"key {act(config, work)} signs from now on")
+    typer.echo(f"key {act(config, work, makes=True)} signs from now on")

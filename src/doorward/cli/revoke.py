@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, operator
+from doorward.cli.acting import act, operator, warn_if_alone
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 
@@ -69,7 +69,7 @@ def revoke(
         fail("the target is empty", code=Exit.USAGE)
 
     async def work(tools: Opened) -> operate.Revoked:
-        return await operate.revoke(
+        result = await operate.revoke(
             tools.store,
             tools.clock,
             target=target,
@@ -79,6 +79,8 @@ def revoke(
             counts_for=revocation_life(tools.rules),
             roles=tuple(role or ()),
         )
+        warn_if_alone(tools, result.nodes)
+        return result
 
     result = act(config, work)
     if as_json:

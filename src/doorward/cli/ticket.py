@@ -59,7 +59,7 @@ def issue(
         )
         return sold
 
-    code, connection = act(config, work)
+    code, connection = act(config, work, makes=True)
     if as_json:
         print_json({"ticket": code.expose(), "connection": connection})
     else:

@@ -62,7 +62,7 @@ def issue(
         await record(tools.store, tools.clock, kind=EventKind.TOKEN, by=operator(), subject=subject, detail=detail)
         return token
 
-    typer.echo(act(config, work))
+    typer.echo(act(config, work, makes=True))
 
 
 @app.command("inspect")
@@ -104,7 +104,7 @@ def inspect(
         )
         return proof if isinstance(proof, Deny) else proof[0]
 
-    judged = act(config, work)
+    judged = act(config, work, makes=True)
     if isinstance(judged, Deny):
         if as_json:
             print_json({"good": False, "reason": judged.reason.value})

@@ -311,7 +311,10 @@ class Assembly:
     async def start(self) -> None:
         """Open the store, read the keys and the whole revocation log, and begin to tick. Raises StoreError, OSError."""
         await self._store.open()
-        await self._keyring.open()
+        try:
+            await self._keyring.open()
+        except KeyFileError as error:
+            raise StartError(f"{error} Put the old key back, or move {self._swap.config.store_path} away") from error
         self._sinks.hear(self._events)
         await self._tending.start()
         if self._neighbours is not None:

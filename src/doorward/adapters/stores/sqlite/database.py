@@ -23,6 +23,7 @@ T = TypeVar("T")
 _PATIENCE: Final = 0.25
 _CHECKPOINT_EVERY: Final = 500  # writes, each of a few pages: some 4 MB of log
 _OVERGROWN: Final = 4_096  # pages of 4 KiB
+_LOOK_EVERY: Final = 0.1
 
 
 class Database:
@@ -40,6 +41,8 @@ class Database:
         self._reading: Lane | None = None
         self._writes = 0
         self._moving = False
+        self._file: tuple[int, int] | None = None
+        self._looked_at = 0.0
 
     async def open(self, *, now: float) -> None:
         """Make the file if there is none, and bring its schema up to date.
@@ -54,6 +57,7 @@ class Database:
             reader = Reader(partial(connect, self._path, patience=self._deadline, query_only=True))
             self._reading = Lane(reader, name="doorward-store-reader", deadline=self._deadline)
             await self.write(partial(migrate, migrations=self._migrations, now=now), durable=True)
+            self._file = _which(self._path)
         except StoreError as error:
             await self.close()
             raise StoreError(f"{self._path}: {error}") from error
@@ -80,6 +84,7 @@ class Database:
         """
         if self._writing is None:
             raise StoreError("the store is not open")
+        self._is_still_there()
         self._count()
         return self._writing.do(work, durable=durable)
 
@@ -102,8 +107,20 @@ class Database:
         """All rows of a query that an index answers in microseconds: at once, without a thread. Raises StoreError."""
         if self._reading is None:
             raise StoreError("the store is not open")
+        self._is_still_there()
         rows = self._quick.rows(statement, parameters)
         return await self.rows(statement, parameters) if rows is None else rows
+
+    def _is_still_there(self) -> None:
+        """Commands open the file by its name: were it another one by now, what they revoke would never reach us.
+
+        Raises StoreError. Looked at ten times a second, since it is asked at every read.
+        """
+        if self._file is None or monotonic() - self._looked_at < _LOOK_EVERY:
+            return
+        if _which(self._path) != self._file:
+            raise StoreError(f"{self._path} was removed or replaced under us: put it back, or start again")
+        self._looked_at = monotonic()
 
     def _count(self) -> None:
         self._writes += 1
@@ -140,3 +157,12 @@ def _prepare(path: Path, *, until: float) -> None:
             if not is_busy(error) or monotonic() >= until:
                 raise store_error(error) from error
             pause.wait(0.01)
+
+
+def _which(path: Path) -> tuple[int, int] | None:
+    """The file that has this name now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
