@@ -99,8 +99,10 @@ class Door:
             async with asyncio.timeout(self._admission_timeout()):
                 return await drive(steps, passage.by_type, watch.clock)
         except TimeoutError:
-            reason = Reason.BACKEND_TIMEOUT if passage.slot is not None else Reason.ADMISSION_TIMEOUT
-            return Deny(reason, Step.BACKEND if passage.slot is not None else Step.PROVE)
+            if passage.slot is None:
+                return Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE)
+            backend = trail.route.backend if trail.route is not None else None
+            return Deny(Reason.BACKEND_TIMEOUT, Step.BACKEND, note=f"{backend}: no answer before admission_timeout")
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
             watch.events.fault("admission", error)
             return Deny(Reason.INTERNAL, Step.HEAD)

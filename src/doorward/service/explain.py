@@ -63,7 +63,8 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All thirteen steps, and the decision. `reason` and `ending` are empty when the handshake would be allowed."""
+    """All thirteen steps, and the decision. `reason` and `ending` are empty when the handshake would be allowed, which
+    it is only if `backend` answers: that was not asked."""
 
     steps: tuple[Explained, ...]
     allowed: bool
@@ -73,6 +74,7 @@ class Explanation:
     note: str
     identity: Identity | None
     route: str
+    backend: str
 
 
 class DryAnswers:
@@ -142,6 +144,7 @@ async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnsw
         note=_note(refused),
         identity=trail.identity,
         route=trail.route.name if trail.route is not None else "",
+        backend=(trail.route.backend or "") if trail.route is not None else "",
     )
 
 

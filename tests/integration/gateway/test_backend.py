@@ -110,6 +110,7 @@ async def test_any_other_status_is_502_and_none_of_it_reaches_the_peer(status):
         assert found.startswith(b"HTTP/1.1 502 ")
         assert b"canary" not in found
         assert gate.door.refusals[0].reason is Reason.BACKEND_REFUSED
+        assert gate.door.refusals[0].note == f"ws://127.0.0.1:{port}: status {status}"
 
 
 async def test_a_backend_that_is_down_is_502():
@@ -118,6 +119,7 @@ async def test_a_backend_that_is_down_is_502():
     async with gateway(port) as gate:
         assert await asked(gate) == (502, "backend_unavailable")
         assert gate.door.refusals[0].reason is Reason.BACKEND_UNREACHABLE
+        assert gate.door.refusals[0].note == f"ws://127.0.0.1:{port}: connection refused"
 
 
 @pytest.mark.parametrize("said", [b"", GOOD[:60]], ids=["silence", "half a head"])
@@ -287,6 +289,7 @@ class TestTls:
                 async with gateway(place=place) as gate:
                     assert await asked(gate) == (502, "backend_unavailable")
                     assert gate.door.refusals[0].reason is Reason.BACKEND_UNREACHABLE
+                    assert gate.door.refusals[0].note.startswith("wss://chat.internal: its certificate: ")
 
     async def test_plain_where_tls_is_wanted_is_502(self, trusting):
         async def plain(reader, writer):

@@ -141,6 +141,7 @@ async def test_the_admission_has_one_deadline() -> None:
     denied = await world.enter()
     assert isinstance(denied, Deny)
     assert denied.reason is Reason.BACKEND_TIMEOUT
+    assert "admission_timeout" in denied.note
     assert len(world.connections) == 0
 
 

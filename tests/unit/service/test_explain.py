@@ -23,6 +23,7 @@ async def test_a_good_handshake_passes_all_thirteen_and_says_what_was_not_looked
     assert [step.verdict for step in found.steps] == [Verdict.PASSED] * 13
     unknown = {step.step for step in found.steps if step.unknown}
     assert unknown == {Step.ADDRESS, Step.PERMIT, Step.SLOT, Step.BACKEND}
+    assert found.backend == world.watch.rules.routes[0].backend
     assert len(world.connections) == 0
     assert not world.audited()
 

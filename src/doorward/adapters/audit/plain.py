@@ -1,6 +1,7 @@
 """One plain line per refusal, for fail2ban: the address stands before anything that a client can write.
 
-fail2ban cannot read JSON. Nothing of a client's text is in the line at all: an address, and words of closed lists.
+fail2ban cannot read JSON. Nothing of a client's text is in the line at all: an address, and words of closed lists. What
+a backend did ends with its address and our words, for whoever watches the log.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,11 @@ def plain_line(event: AuditEvent) -> str | None:
     count = f" count={event.count}" if event.count > 1 else ""
     status = event.status if event.status is not None else "-"
     address = event.address.partition("%")[0] or "-"
-    return f"{at} doorward refused {address} reason={event.reason} status={status} ending={event.ending}{count}\n"
+    # which backend, and what it did: our own words, and no ending that bans anybody
+    backend = f" backend={event.detail}" if event.ending.startswith("backend_") and event.detail else ""
+    return (
+        f"{at} doorward refused {address} reason={event.reason} status={status} ending={event.ending}{count}{backend}\n"
+    )
 
 
 def _lines(events: Sequence[AuditEvent]) -> str:

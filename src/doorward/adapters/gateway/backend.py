@@ -5,7 +5,11 @@ is closed again, whatever became of the admission.
 """
 
 import asyncio
+import os
+import socket
+import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from doorward.adapters.gateway.answers import BEGINNING, MAX_ANSWER, read_answer
 from doorward.adapters.gateway.parts import BackendPlace, FrontParts
@@ -105,12 +109,14 @@ class BackendConnector:
         except TimeoutError:
             answer = BackendFailed(Reason.BACKEND_TIMEOUT, "no answer in time")
         except OSError as error:
-            answer = BackendFailed(Reason.BACKEND_UNREACHABLE, type(error).__name__)
+            answer = BackendFailed(Reason.BACKEND_UNREACHABLE, why_unreachable(error))
         except BaseException:
             answering.give_up()
             raise
         if isinstance(answer, BackendFailed):
             answering.give_up()
+            if answer.reason is not Reason.PEER_LEFT:
+                answer = replace(answer, note=f"{place.audience}: {answer.note}")
         else:
             self.opened = answering
         return answer
@@ -125,6 +131,18 @@ class BackendConnector:
         opened = self.take()
         if opened is not None:
             opened.give_up()
+
+
+def why_unreachable(error: OSError) -> str:
+    """For the operator: what the system said, or what TLS did."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate: {error.verify_message}"
+        case ssl.SSLError():
+            return f"TLS: {error.reason or type(error).__name__}"
+        case socket.gaierror():
+            return "the name was not found"
+    return type(error).__name__ if error.errno is None else os.strerror(error.errno).lower()
 
 
 def _judged(answering: Answering, question: OpenBackend) -> BackendAnswer | BackendFailed:

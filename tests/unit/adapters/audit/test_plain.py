@@ -33,6 +33,18 @@ def banned(line: str) -> str | None:
     return found["address"] if found else None
 
 
+def test_a_backend_that_failed_is_named_and_nobody_is_banned_for_it() -> None:
+    line = plain_line(
+        event(reason="backend_unreachable", ending="backend_unavailable", status=502, detail="ws://h:9: refused")
+    )
+    assert line is not None
+    assert line.endswith(" status=502 ending=backend_unavailable backend=ws://h:9: refused\n")
+    assert banned(line) is None
+    other = plain_line(event(detail="a client's own words"))
+    assert other is not None
+    assert "own words" not in other
+
+
 def test_the_line() -> None:
     assert plain_line(event(at=1790000000.1234)) == (
         "2026-09-21T14:13:20.123Z doorward refused 203.0.113.7 reason=token_expired status=403 ending=refused\n"
