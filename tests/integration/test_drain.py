@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,19 @@ async def test_who_answers_no_close_is_cut_at_the_end(tmp_path) -> None:
 
 def mute_client(gateway: Gateway):
     return gateway.raw(token=gateway.token("mute"))
+
+
+async def test_workers_without_their_parent_drain_and_end(tmp_path) -> None:
+    """Left alone they would hold the port against its successors, and nobody would restart them."""
+    async with running(tmp_path, server={"workers": 2, "drain_timeout": "1s"}) as gateway:
+        clients = [await gateway.connect(token=gateway.token(f"u{number}")) for number in range(4)]
+        pids = gateway.worker_pids()
+        gateway.tell(signal.SIGKILL)
+        assert {(await client.closed())[0] for client in clients} == {1012}
+        await gateway.until(lambda: _all_gone(pids))
+        await gateway.start()
+        assert await gateway.status(token=gateway.token("next")) == 101
+
+
+async def _all_gone(pids: list[int]) -> bool:
+    return not any(Path(f"/proc/{pid}/stat").exists() for pid in pids)

@@ -133,6 +133,20 @@ async def test_a_locked_database(tmp_path) -> None:
         await inside.close()
 
 
+async def test_a_second_gateway_over_the_same_files_does_not_start_and_disturbs_nobody(tmp_path) -> None:
+    async with running(tmp_path) as gateway:
+        inside, _ = await gateway.enter("ann")
+        code, printed = await gateway.command("run")
+        assert code == 3, printed
+        assert "could not start" in printed
+        assert "Traceback" not in printed
+        assert await inside.echoes()
+        assert await let_in(gateway)
+        code, printed = await gateway.cli("revoke", "--subject", "ann")
+        assert code == 0, printed
+        assert await inside.closed() == (4002, "doorward:revoked")
+
+
 # ---- the backend
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

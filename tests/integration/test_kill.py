@@ -80,6 +80,8 @@ async def test_nothing_that_was_said_is_unsaid(tmp_path) -> None:
         try:
             for number in range(ROUNDS):
                 if number:
+                    if number % 10 == 5:
+                        tear(gateway)
                     await gateway.start()
                     await holds(gateway, rounds[-1])
                 rounds.append(Round(gateway, store, number))
@@ -100,9 +102,18 @@ async def test_nothing_that_was_said_is_unsaid(tmp_path) -> None:
     followed = follow(gateway.audit_file().read_bytes())
     assert followed.faults == []
     assert len(followed.stretches) >= ROUNDS + 1
+    torn = [event for event in followed.events if event["kind"] == "gap"]
+    assert len(torn) >= ROUNDS // 10
+    assert all("a line was torn" in event["detail"] for event in torn)
     sequences = [event["sequence"] for event in followed.events]
     assert len(set(sequences)) == len(sequences), "no number twice, over all the lives"
     assert [event for event in followed.events if event["kind"] == "fault"] == []
+
+
+def tear(gateway: Gateway) -> None:
+    """What a kill in the midst of a write would leave: it comes too seldom by itself."""
+    with gateway.audit_file().open("ab") as file:
+        file.write(b'{"kind":"handshake","outcome":"allo')
 
 
 async def killed_amid(one: Round, *, within: float) -> None:

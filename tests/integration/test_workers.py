@@ -197,3 +197,15 @@ async def test_all_drain_and_the_parent_ends_last(gateway) -> None:
     assert all(reason.startswith("doorward:draining; retry_after=") for _, reason in ends)
     assert await gateway.ended() == 0
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+async def test_the_oldest_is_replaced_wherever_it_is(tmp_path) -> None:
+    limits = {"when_full": "replace_oldest"}
+    routes = [{"path": "/few", "limits": {"connections_per_subject": 2}}]
+    async with running(tmp_path, routes=routes, server={"workers": 2}, cluster_limits=limits) as gateway:
+        token = gateway.token("newest", 600)
+        clients = [await gateway.connect("/few", token=token) for _ in range(8)]
+        assert [await client.closed() for client in clients[:6]] == [(4409, "doorward:replaced")] * 6
+        assert [await client.echoes() for client in clients[6:]] == [True, True]
+        holders = {event["worker"] for event in await gateway.audited(kind="handshake", subject="newest", count=8)}
+        print(f"\nheld by workers {holders}")

@@ -1,4 +1,4 @@
-"""What a worker does unasked: it follows the log, or knows since when it can't, and then connections may have to end."""
+"""What a worker does unasked: it follows the log, or knows since when it can't, and then connections may end."""
 
 import asyncio
 from collections.abc import Callable
