@@ -13,6 +13,7 @@ from typing import Final
 
 from doorward.core.endings import ENDINGS, close_text, counts_as_refusal
 from doorward.core.lifecycle import REASONS, TABLE, Action, Event, State
+from doorward.service.reasons import HINTS, MEANINGS
 from doorward.values.decision import Ending, Reason, Retry
 from tools.reference import commands_page, configuration_page
 
@@ -100,14 +101,36 @@ def endings_page() -> str:
             f"{MADE} `core/endings.py`: do not edit.",
             "",
             "What a peer sees when it is refused or closed, on purpose coarse: the fine reason is in the audit and in",
-            "`doorward explain`. **Status** answers a handshake, **close** ends an open connection, with the text",
-            "`doorward:NAME` (perhaps `; retry_after=SECONDS`). A close without that prefix is the backend's own.",
+            "`doorward explain`, and [on a page of its own](reasons.md). **Status** answers a handshake, **close** ends an",
+            "open connection, with the text `doorward:NAME` (perhaps `; retry_after=SECONDS`). A close without that prefix",
+            "is the backend's own.",
             "",
             *table(("ending", "status", "close", "the client", "reasons"), rows),
             "",
             "These reasons have a status of their own:",
             "",
             *table(("reason", "status"), own),
+            "",
+        ]
+    )
+
+
+def reasons_page() -> str:
+    """docs/reference/reasons.md"""
+    rows = [
+        (f"`{reason.value}`", f"`{ENDINGS[reason].name}`", MEANINGS[reason], HINTS.get(reason, "")) for reason in Reason
+    ]
+    return "\n".join(
+        [
+            "# Reasons",
+            "",
+            f"{MADE} `service/reasons.py`: do not edit.",
+            "",
+            "Why somebody was refused or closed, as the audit and `doorward explain` say it. The peer sees the",
+            "[ending](endings.md) only. Reasons stand in the order of the handshake's steps, then those of the live",
+            "connection.",
+            "",
+            *table(("reason", "ending", "means", "what to do"), rows),
             "",
         ]
     )
@@ -176,6 +199,7 @@ def table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterable[s
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     "spec/endings.json": endings_json,
     "docs/reference/endings.md": endings_page,
+    "docs/reference/reasons.md": reasons_page,
     "docs/explain/lifecycle.md": lifecycle_page,
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/commands.md": commands_page,

@@ -9,9 +9,10 @@ from doorward.core.admission import admit
 from doorward.core.endings import ENDINGS
 from doorward.ports import Clock, Store
 from doorward.service.asking import Answers, Ask, drive
+from doorward.service.reasons import HINTS
 from doorward.values.admission import BackendAnswer
 from doorward.values.audit import Trail
-from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Reason, Step
+from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
 from doorward.values.principal import Identity
@@ -159,24 +160,3 @@ def _note(refused: Deny | None) -> str:
     if refused is None:
         return ""
     return "; ".join(part for part in (refused.note, HINTS.get(refused.reason, "")) if part)
-
-
-HINTS: Final = {
-    Reason.HOST_FOREIGN: "list the name in server.hosts, or set server.public_url",
-    Reason.TRANSPORT_INSECURE: "set server.tls, or name the proxy that ends TLS in server.trusted_proxies",
-    Reason.ADDRESS_BANNED: "see: doorward ban list",
-    Reason.IDENTITY_BANNED: "see: doorward ban list",
-    Reason.ROUTE_UNKNOWN: "add a [[routes]] whose path matches",
-    Reason.ORIGIN_UNLISTED: "a page's origin is listed in origins.allow, exactly as the browser writes it",
-    Reason.ORIGIN_MISSING: 'programs send no Origin: without_origin = "allow" lets them in with a token or a ticket',
-    Reason.ORIGIN_NULL: "a page without an origin of its own (a file, a sandbox) is never let in",
-    Reason.CREDENTIAL_MISSING: "show one: --header 'Authorization: Bearer TOKEN', or ?ticket=",
-    Reason.CREDENTIAL_MISPLACED: "the route's `credentials` and `places` list what may stand where",
-    Reason.TOKEN_IN_URL: "a token in a URL ends in logs: buy a ticket for it at POST /auth/ticket",
-    Reason.TOKEN_ISSUER: "the token's `iss` is compared to each [[issuers]].issuer, letter by letter",
-    Reason.TOKEN_AUDIENCE: "the token's `aud` must hold the issuer's `audience`",
-    Reason.TOKEN_ALGORITHM: "add it to the issuer's `algorithms`, if it is wanted",
-    Reason.TOKEN_KEY: "no key of the issuer has the token's `kid` and fits its algorithm",
-    Reason.REVOKED_BEFORE: "issued before a revocation: it takes a credential that was issued after",
-    Reason.PERMISSION: "the token's permissions, or what [roles] gives its roles, must hold it",
-}
