@@ -1,7 +1,7 @@
 """The machine's clock and CSPRNG, the only ones: everything else is given `now` and bytes."""
 
-import secrets
-import time
+import os
+from time import monotonic, time
 from typing import Final
 
 SMALL: Final = 0.05
@@ -16,23 +16,23 @@ class SystemClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = time() - monotonic()
         self._jumped_at: float | None = None
 
     def now(self) -> float:
-        return time.monotonic() + self._offset
+        return monotonic() + self._offset
 
     def discipline(self) -> float | None:
         """Called once a second. The seconds of a jump that was adopted just now, else None."""
-        monotonic = time.monotonic()
-        difference = time.time() - monotonic - self._offset
+        now = monotonic()
+        difference = time() - now - self._offset
         if abs(difference) <= SMALL:
             self._offset += difference
             self._jumped_at = None
             return None
         if self._jumped_at is None:
-            self._jumped_at = monotonic
-        if monotonic - self._jumped_at < STEP_COUNTS_AFTER:
+            self._jumped_at = now
+        if now - self._jumped_at < STEP_COUNTS_AFTER:
             return None
         self._offset += difference
         self._jumped_at = None
@@ -43,4 +43,4 @@ class SystemEntropy:
     """The system's CSPRNG (OPS-14)."""
 
     def bytes(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
+        return os.urandom(count)

@@ -370,12 +370,12 @@ class Live:
             self._hands.gate(gate)
 
     def _announce(self) -> None:
-        subject, expires_at, due = self.principal.identity.subject, self.principal.expires_at, self.lease.renew_at
-        self._tell(say.ready(connection=self.connection, subject=subject, expires_at=expires_at, renew_by=due))
+        if self.admission.controls:
+            subject, expires_at, due = self.principal.identity.subject, self.principal.expires_at, self.lease.renew_at
+            self._tell(say.ready(connection=self.connection, subject=subject, expires_at=expires_at, renew_by=due))
 
     def _ask(self) -> None:
-        refuse = self.route.lease.in_grace is InGrace.REFUSE
-        self._gate(Gate.REFUSE if refuse else Gate.DELIVER)
+        self._gate(Gate.REFUSE if self.route.lease.in_grace is InGrace.REFUSE else Gate.DELIVER)
         now, deadline = self._watch.clock.now(), self.lease.deadline
         self._tell(say.renew(within=0.0 if deadline is None else deadline - now))
 

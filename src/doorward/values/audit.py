@@ -1,6 +1,6 @@
 """One immutable fact about a decision, masked before it exists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from doorward.values.credential import Kind, Place
@@ -45,7 +45,8 @@ class AuditEvent:
     """`at` is epoch seconds, `duration` seconds; byte counts are of payloads. Empty text means: does not apply.
 
     Text that came from outside is cleaned and cut by core/auditing.py before it gets here, and never a secret.
-    `sequence`, `node`, `worker` and `at` are set by the stream.
+    `sequence`, `node`, `worker` and `at` are set by the stream. `line` keeps its JSON for the sinks after the first; a
+    changed copy (`replace`) does not inherit it.
     """
 
     kind: EventKind
@@ -78,6 +79,7 @@ class AuditEvent:
     duration: float | None = None
     count: int = 1
     detail: str = ""
+    line: str = field(default="", init=False, repr=False, compare=False)
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
-from doorward.core.auditing import MAX_TEXT, clean, handshake_event, mask, mask_target, to_json
+from doorward.core.auditing import MAX_TEXT, clean, handshake_event, line_of, mask, mask_target, to_json
 from doorward.values.audit import AuditEvent, EventKind, Outcome, Trail
 from doorward.values.credential import Kind, Place
 from doorward.values.decision import Deny, Reason, Step
@@ -195,3 +196,14 @@ def test_to_json() -> None:
     }
     assert "\n" not in to_json(event)
     assert json.loads(to_json(AuditEvent(EventKind.GAP, Outcome.DONE, count=3)))["count"] == 3
+
+
+def test_the_line_of_an_event_is_made_once_and_never_inherited() -> None:
+    event = AuditEvent(EventKind.HANDSHAKE, Outcome.REFUSED, at=1.5, subject="alice")
+    line = line_of(event)
+    assert line == to_json(event)
+    assert line_of(event) is line
+    summary = replace(event, count=7)
+    assert line_of(summary) == to_json(summary) != line
+    assert summary == replace(event, count=7)
+    assert "line" not in repr(event)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from doorward.adapters.audit.appending import Appending
 from doorward.adapters.audit.chain import Chain, Torn, opening, resume
-from doorward.core.auditing import to_json
+from doorward.core.auditing import line_of
 from doorward.ports import Clock
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
@@ -52,11 +52,11 @@ class JsonLines:
         if not events:
             return
         if not self._chained:
-            lines = "".join(f"{to_json(event)}\n" for event in events)
+            lines = "".join(f"{line_of(event)}\n" for event in events)
             self._file.append(lines.encode("utf-8", "backslashreplace"))
             return
         chain = Chain(self._chain.link, max(self._chain.after, *(event.sequence for event in events)))
-        self._file.append(b"".join(chain.bind(to_json(event)) for event in events))
+        self._file.append(b"".join(chain.bind(line_of(event)) for event in events))
         self._chain = chain
 
     def reopen(self) -> None:

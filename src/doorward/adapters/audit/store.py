@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
-from doorward.core.auditing import to_json
+from doorward.core.auditing import line_of
 from doorward.ports import AuditStore, StoreError
 from doorward.values.audit import AuditEvent
 
@@ -72,7 +72,7 @@ class StoreLines:
 
     async def _stored(self, batch: Sequence[AuditEvent]) -> bool:
         try:
-            await self._store.append([(event, to_json(event)) for event in batch])
+            await self._store.append([(event, line_of(event)) for event in batch])
         except StoreError:
             self._failing = True
         except Exception as error:  # noqa: BLE001 - a bug of ours: told once, and tried again

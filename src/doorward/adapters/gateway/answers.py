@@ -4,6 +4,7 @@ Nothing of any other answer goes on to the peer, neither its status nor its body
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from doorward.adapters.gateway.upgrading import accept_of
@@ -61,11 +62,18 @@ def _headers(lines: list[str]) -> dict[str, list[str]] | None:
         return None
     headers: dict[str, list[str]] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
+        text, colon, value = line.partition(":")
+        name = _name(text)
+        if not colon or name is None:
             return None
-        headers.setdefault(name.lower(), []).append(value.strip(" \t"))
+        headers.setdefault(name, []).append(value.strip(" \t"))
     return headers
+
+
+@lru_cache(maxsize=256)  # of backends, which are the operator's: the same few come with every answer
+def _name(text: str) -> str | None:
+    """The name in lower case, None when it is no token."""
+    return text.lower() if _TOKEN.fullmatch(text) else None
 
 
 def _fault(headers: dict[str, list[str]], key: str) -> str:

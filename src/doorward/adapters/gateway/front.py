@@ -5,7 +5,7 @@ no fourth, and no way from one to another: nothing that came after the head is e
 """
 
 import asyncio
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
@@ -267,4 +267,9 @@ def peer_address(transport: asyncio.Transport | None) -> tuple[Address | None, i
     name = None if transport is None else transport.get_extra_info("peername")
     if not isinstance(name, tuple) or len(name) < 2:
         return None, 0
-    return ip_address(str(name[0]).partition("%")[0]), int(name[1])
+    return _address(str(name[0])), int(name[1])
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> Address:
+    return ip_address(text.partition("%")[0])

@@ -1,17 +1,19 @@
 """The 101 that we write, and what RFC 6455 section 4.2.2 computes for it; no byte of the client's stands in it but the
 subprotocol that was chosen among its offers."""
 
-import base64
 import hashlib
+from binascii import b2a_base64
+from functools import lru_cache
 from typing import Final
 
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
+@lru_cache(maxsize=256)  # asked twice in each handshake: of the backend's answer, and for ours
 def accept_of(key: str) -> str:
     """Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2, item 5.4). It protects nothing, so SHA-1 will do."""
     digest = hashlib.sha1((key + _GUID).encode("latin-1"), usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    return b2a_base64(digest, newline=False).decode("ascii")
 
 
 def switching(*, accept: str, protocol: str | None, deflate: str | None) -> bytes:

@@ -13,7 +13,7 @@ ALWAYS = {"kind", "outcome", "at", "node", "worker", "sequence"}
 TEXT = st.text(max_size=20)
 NUMBER = st.integers(0, 2**60)
 INSTANT = st.floats(0, 4e9, allow_nan=False)
-KINDS = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(AuditEvent)}
+KINDS = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(AuditEvent) if field.init}
 MEMBERS = {
     "str": TEXT,
     "int": NUMBER,
