@@ -16,8 +16,9 @@ import socket
 import ssl
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from doorward.cli import app
+from tests.integration.warm import FORGE, Child
 
 WITHIN = 15.0
 STARTS_WITHIN = 45.0
@@ -47,16 +49,6 @@ ctypes.CDLL(None).prctl(1, 9)
 for name, most in json.loads(sys.argv[1]).items():
     resource.setrlimit(getattr(resource, name), (most, most))
 os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-# The same command with its imports done before it is let go: a second less for a test that starts thirty.
-WARM = """
-import ctypes, sys
-ctypes.CDLL(None).prctl(1, 9)
-import doorward.adapters.gateway.main, doorward.cli.run, doorward.config.assemble, doorward.config.load
-if sys.stdin.readline():
-    sys.argv[0] = "doorward"
-    doorward.cli.main()
 """
 
 Config = dict[str, Any]
@@ -266,6 +258,7 @@ class Gateway:
 
     `more` changes the configuration: name of a table -> members put into it, or a list that takes its place. Routes
     come from `routes`, each with this gateway's backend where it names none. `tls`: what its clients trust.
+    `cold`: it does its own imports, as at a terminal.
     """
 
     def __init__(
@@ -277,18 +270,19 @@ class Gateway:
         environment: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
         tls: ssl.SSLContext | None = None,
+        cold: bool = False,
         **more: Any,
     ) -> None:
         self.tls = tls
+        self.cold = cold
         self.folder = folder
         self.backend = backend
         self.config = folder / "doorward.toml"
         self.secrets = {ISSUER: secrets.token_urlsafe(32), OTHER_ISSUER: secrets.token_urlsafe(32)}
         self.printed = ""
-        self.process: Process | None = None
-        self._next: Process | None = None
+        self.process: Child | None = None
         self.port = self.admin_port = 0
-        self._environment = {**ENVIRONMENT, **(environment or {})}
+        self._environment: dict[str, str] = {**ENVIRONMENT, **(environment or {})}
         self._limits = dict(limits or {})
         self._printing: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
@@ -345,35 +339,21 @@ class Gateway:
 
     # its life
 
-    async def warm(self) -> None:
-        """Begin the next start while this life goes on."""
-        self._next = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", WARM, "run", "-c", str(self.config)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env=self._environment,
-            start_new_session=True,
-        )
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
 
     async def start(self) -> None:
         self._up.clear()
-        if self._next is not None:
-            self.process, self._next = self._next, None
-            assert self.process.stdin is not None
-            self.process.stdin.write(b"go\n")
-            self.process.stdin.close()
+        arguments = ["run", "-c", str(self.config)]
+        if self.cold:
+            self.process = await self._exec(arguments)
         else:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", LAUNCH, json.dumps(self._limits)),
-                *(*DOORWARD, "run", "-c", str(self.config)),
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env=self._environment,
-                start_new_session=True,
+            self.process = await asyncio.to_thread(
+                FORGE.start, arguments, limits=self._limits, environment=self._environment
             )
-        self._printing = asyncio.create_task(self._read(self.process))
+        self._printing = asyncio.create_task(self._read(self.process.output))
         ended = asyncio.create_task(self.process.wait())
         up = asyncio.create_task(self._up.wait())
         try:
@@ -385,10 +365,37 @@ class Gateway:
             await self.kill()
             raise AssertionError(f"the gateway did not start: {self.printed}")
 
-    async def _read(self, process: Process) -> None:
+    async def _exec(self, arguments: list[str]) -> Child:
+        reading, writing = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", LAUNCH, json.dumps(self._limits)),
+            *(*DOORWARD, *arguments),
+            stdin=DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            env=self._environment,
+            start_new_session=True,
+        )
+        os.close(writing)
+        ended: Future[int] = Future()
+        self._waiting = asyncio.create_task(process.wait())
+        self._waiting.add_done_callback(lambda task: ended.set_result(task.result()))
+        return Child(process.pid, reading, ended)
+
+    async def _read(self, output: int) -> None:
+        reader = asyncio.StreamReader()
+        with open(output, "rb") as file:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), file
+            )
+            try:
+                await self._follow(reader)
+            finally:
+                transport.close()
+
+    async def _follow(self, reader: asyncio.StreamReader) -> None:
         up = 0
-        assert process.stdout is not None
-        async for raw in process.stdout:
+        async for raw in reader:
             line = raw.decode(errors="replace")
             self.printed += line
             place = re.search(r"gateway on https?://127\.0\.0\.1:(\d+), admin on http://127\.0\.0\.1:(\d+)", line)
@@ -399,8 +406,7 @@ class Gateway:
                     self._up.set()
 
     def tell(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     async def ended(self, within: float = 20.0) -> int:
         """Its exit code, once it has ended and said all that it had to say."""
@@ -420,22 +426,16 @@ class Gateway:
 
     async def kill(self) -> None:
         """kill -9 of the whole group: parent and workers."""
-        assert self.process is not None
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         await self.ended()
 
     async def left(self) -> None:
-        """The test is over, and a start that was begun with it."""
         await self._http.aclose()
-        if self._next is not None:
-            self._next.kill()
-            await self._next.communicate()
 
     def worker_pids(self) -> list[int]:
         """The workers, where there are several."""
-        assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
     # sockets

@@ -26,13 +26,12 @@ from tests.unit.adapters.audit.following import follow
 @contextmanager
 def limited(gateway: Gateway, what: int, most: int):
     """A resource limit of the running gateway, as a disk that is full or a system that is crowded."""
-    assert gateway.process is not None
-    _, hard = resource.prlimit(gateway.process.pid, what)
-    before = resource.prlimit(gateway.process.pid, what, (most, hard))
+    _, hard = resource.prlimit(gateway.pid, what)
+    before = resource.prlimit(gateway.pid, what, (most, hard))
     try:
         yield
     finally:
-        resource.prlimit(gateway.process.pid, what, before)
+        resource.prlimit(gateway.pid, what, before)
 
 
 async def turned_away(gateway: Gateway, path: str = "/chat", **shown) -> bool:
@@ -329,8 +328,7 @@ async def test_an_issuer_whose_keys_cannot_be_had(tmp_path) -> None:
 
 async def test_no_more_open_files(tmp_path) -> None:
     async with running(tmp_path) as gateway:
-        assert gateway.process is not None
-        pid = gateway.process.pid
+        pid = gateway.pid
         inside, _ = await gateway.enter("ann")
         assert await inside.echoes()
         used = max(map(int, os.listdir(f"/proc/{pid}/fd"))) + 1

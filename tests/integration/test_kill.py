@@ -118,7 +118,6 @@ def tear(gateway: Gateway) -> None:
 
 async def killed_amid(one: Round, *, within: float) -> None:
     await one.prepare()
-    await one.gateway.warm()
     places = [await one.gateway.connect("/places", token=one.gateway.token("places")) for _ in range(PLACES)]
     assert await one.gateway.status("/places", token=one.gateway.token("places")) == 429
     traffic = asyncio.create_task(one.run())

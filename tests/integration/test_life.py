@@ -36,7 +36,7 @@ ROUTES = [
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(tmp_path_factory):
-    async with running(tmp_path_factory.mktemp("life"), routes=ROUTES) as gateway:
+    async with running(tmp_path_factory.mktemp("life"), routes=ROUTES, cold=True) as gateway:
         yield gateway
 
 

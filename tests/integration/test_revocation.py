@@ -23,7 +23,7 @@ REVOKED = (4002, "doorward:revoked")
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(tmp_path_factory):
     roles = {"member": ["chat:join"], "reader": ["chat:read"]}
-    async with running(tmp_path_factory.mktemp("revocation"), routes=ROUTES, roles=roles) as gateway:
+    async with running(tmp_path_factory.mktemp("revocation"), routes=ROUTES, roles=roles, cold=True) as gateway:
         yield gateway
 
 

@@ -23,7 +23,8 @@ REVOKED = (4002, "doorward:revoked")
 async def gateway(tmp_path_factory, request):
     limits = {"handshakes_per_subject": "12/min"}
     folder = tmp_path_factory.mktemp("workers")
-    async with running(folder, routes=ROUTES, server={"workers": request.param}, cluster_limits=limits) as gateway:
+    server = {"workers": request.param}
+    async with running(folder, routes=ROUTES, server=server, cluster_limits=limits, cold=True) as gateway:
         yield gateway
 
 
