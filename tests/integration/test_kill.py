@@ -12,7 +12,7 @@ from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from tests.integration.running import Client, Gateway, running
 from tests.unit.adapters.audit.following import follow
 
-ROUNDS = 30
+ROUNDS = 50
 TICKETS = 20
 MOST = 10  # live ones that one subject may have
 SUBJECTS = 30

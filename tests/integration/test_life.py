@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from tests.integration.running import ISSUER, OTHER_ISSUER, Client, Refused, claims_of, running
 
@@ -242,6 +243,8 @@ async def test_idle_is_ended_and_talk_is_not(gateway) -> None:
     ending = asyncio.create_task(ended_at(silent))
     while not ending.done():
         assert await talking.echoes()
+        if silent.socket.state is State.OPEN:
+            await silent.send('{"type":"doorward.ping"}')  # no application message
         await asyncio.wait([ending], timeout=0.2)
     at, end = ending.result()
     assert end == (4408, "doorward:idle")
@@ -390,6 +393,24 @@ async def test_a_ticket_connection_renews_from_outside_without_control_messages(
     with pytest.raises(TimeoutError):
         await client.next(within=3.5)
     assert await client.echoes()
+    await client.close()
+
+
+async def test_a_ticket_renews_as_a_token_does_and_is_spent_by_it(gateway) -> None:
+    client, ready = await gateway.enter("yan", life=5)
+    bought = await gateway.buy(gateway.token("yan", 100))
+    await client.send({"type": "doorward.auth", "ticket": bought["ticket"]})
+    renewed = await client.hear("ready")
+    assert renewed["connection"] == ready["connection"]
+    assert renewed["expires_at"] > ready["expires_at"] + 50
+    assert await gateway.status(f"/chat?ticket={bought['ticket']}") == 403
+    await client.send({"type": "doorward.auth", "ticket": bought["ticket"]})
+    assert (await client.hear("refused"))["reason"] == "refused"
+    bought = await gateway.buy(gateway.token("yan", 200))
+    body = {"connection": ready["connection"], "ticket": bought["ticket"]}
+    assert (await gateway.post("/auth/renew", body)).status_code == 200
+    assert (await client.hear("ready"))["expires_at"] > renewed["expires_at"] + 50
+    assert (await gateway.post("/auth/renew", body)).status_code == 403
     await client.close()
 
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests.integration.gateway.certificates import Authority
 from tests.integration.running import OTHER_ISSUER, Client, running
+from tests.unit.adapters.audit.following import follow
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -206,6 +207,21 @@ async def test_reloads_under_traffic_drop_nothing(gateway) -> None:
     assert await every_time(gateway, 101, headers={"origin": "https://turn5.test"})
     for client in clients:
         await client.close()
+
+
+async def test_the_audit_goes_on_in_a_new_file_after_a_rotation(tmp_path) -> None:
+    async with running(tmp_path) as gateway:
+        assert await gateway.status(token=gateway.token("before")) == 101
+        await gateway.audited(kind="close", subject="before")
+        old = gateway.audit_file().rename(tmp_path / "audit.1")
+        await hang_up(gateway, "done")
+        assert await gateway.status(token=gateway.token("after")) == 101
+        await gateway.audited(kind="close", subject="after")
+        assert gateway.events(subject="before") == []
+        await gateway.stop()
+    first, second = follow(old.read_bytes()), follow(gateway.audit_file().read_bytes())
+    assert (first.faults, second.faults) == ([], [])
+    assert second.stretches[0]["previous"] == first.link
 
 
 async def test_certificates_are_exchanged_whole(tmp_path) -> None:

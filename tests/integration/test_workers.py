@@ -176,11 +176,12 @@ async def test_a_killed_worker_is_replaced_and_its_places_come_free(gateway) -> 
     # a revocation meanwhile: those who came back answer as well
     code, printed = await gateway.cli("revoke", "--subject", "nobody")
     assert code == 0, printed
-    held: list = []
-    await gateway.until(lambda: _comes_in(gateway, token, held), within=20)
-    assert await held[0].echoes()
+    held = [await gateway.connect("/few", token=token) for _ in range(3)]
+    assert await gateway.status("/few", token=token) == 429
+    assert [await client.echoes() for client in held] == [True] * 3
     assert len(gateway.worker_pids()) == gateway.workers
-    await held[0].close()
+    for client in held:
+        await client.close()
 
 
 async def _restarted(gateway, before, count):

@@ -106,7 +106,7 @@ class Assembly:
         self._store = make_store(
             config,
             clock=self.clock,
-            process=f"{node}:{worker}:{self.entropy.bytes(4).hex()}",
+            process=f"{node}:{worker}",  # what a dead one of this name held comes free when it is started again
             shared=config.workers > 1,
         )
         self._keyring = make_keyring(
