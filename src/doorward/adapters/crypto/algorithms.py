@@ -91,10 +91,12 @@ def secret_key(secret: bytes, algorithm: Algorithm) -> VerifyingKey:
     """An HMAC key (RFC 7518 section 3.2). Raises ValueError when it is shorter than the hash."""
     if algorithm.secret is None or algorithm.signature is None or len(secret) < algorithm.secret:
         raise ValueError(f"{algorithm.name} needs a secret of at least {algorithm.secret} bytes")
-    digest = f"sha{algorithm.name.removeprefix('HS')}"
+    keyed = hmac.new(secret, digestmod=f"sha{algorithm.name.removeprefix('HS')}")
 
     def check(octets: bytes, signature: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(secret, octets, digest), signature)
+        mac = keyed.copy()
+        mac.update(octets)
+        return hmac.compare_digest(mac.digest(), signature)
 
     return VerifyingKey(None, algorithm.name, algorithm.signature, check)
 
