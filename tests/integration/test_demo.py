@@ -126,6 +126,20 @@ async def test_a_taken_port_is_named_with_its_flag(flag, tmp_path) -> None:
     assert "Traceback" not in printed
 
 
+async def test_all_taken_ports_are_named_at_once_for_make_as_well(tmp_path) -> None:
+    ports = dict(zip(("--port", "--admin-port", "--backend-port", "--issuer-port"), free_ports(4), strict=True))
+    with (
+        closing(socket.create_server(("127.0.0.1", ports["--port"]))),
+        closing(socket.create_server(("127.0.0.1", ports["--issuer-port"]))),
+    ):
+        arguments = [word for name, port in ports.items() for word in (name, str(port))]
+        code, printed = await doorward("demo", *arguments, "--folder", str(tmp_path / "demo"))
+    assert code == 3, printed
+    assert str(ports["--port"]) in printed
+    assert str(ports["--issuer-port"]) in printed
+    assert 'make demo DEMO="--port ' in printed
+
+
 async def test_somebody_elses_folder_is_left_alone(tmp_path) -> None:
     (tmp_path / "doorward.toml").write_text("[server]\n")
     ports = free_ports(4)

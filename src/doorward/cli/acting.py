@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import typer
 
-from doorward.cli.command import Exit, fail, loaded
+from doorward.cli.command import Exit, fail, loaded, warn
 
 if TYPE_CHECKING:
     from doorward.config.making import Opened
@@ -50,7 +50,10 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
     try:
         return asyncio.run(run())
     except StoreError as error:
-        fail(f"the store does not answer: {error}", hint="is the disk full, or another process holding it?")
+        hint = "is the disk full, or another process holding it?"
+        if "not a database" in str(error):
+            hint = f"{config.store_path} is no SQLite file, or a damaged one: move it away, or mend store.url"
+        fail(f"the store does not answer: {error}", hint=hint)
     except (KeyFileError, KeysError) as error:
         fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_path}", code=Exit.USAGE)
 
@@ -58,11 +61,16 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
 def warn_if_alone(tools: "Opened", nodes: int) -> None:
     """Say that no gateway hears this, which is the commonest mistake: the wrong folder, or another configuration."""
     if nodes == 0:
-        typer.echo(
-            f"{typer.style('warning', fg=typer.colors.YELLOW, bold=True)}: no gateway is running on this store "
-            f"({tools.config.store_path}). It counts when one starts; running elsewhere? use -c FILE",
-            err=True,
+        warn(
+            f"no gateway is running on this store ({tools.config.store_path}). It counts when one starts; running "
+            "elsewhere? use -c FILE"
         )
+
+
+def warn_if_strange(tools: "Opened", issuer: str | None) -> None:
+    """Say that nobody here has this issuer: a slash too few hits nobody, and looks done."""
+    if issuer is not None and issuer not in tools.rules.issuers:
+        warn(f"{issuer!r} is no issuer of this configuration, which has: {', '.join(tools.rules.issuers)}")
 
 
 def operator() -> str:

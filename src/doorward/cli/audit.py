@@ -1,14 +1,17 @@
 """`doorward audit`: read the audit log from the store."""
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from doorward.cli.acting import act, instant, seconds
-from doorward.cli.command import AsJson, ConfigFile
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from doorward.config.making import Opened
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
@@ -16,6 +19,16 @@ app = typer.Typer(help="The audit log.", no_args_is_help=True)
 LOOK_EVERY: Final = 0.2
 PAGE: Final = 500
 _NAMED: Final = ("kind", "outcome", "at", "node", "worker", "sequence", "subject", "reason", "connection")
+
+
+def _want(option: str, given: str, known: "Iterable[str]") -> None:
+    """What is on none of the lists would find nothing, and look like peace: exits with USAGE."""
+    names = [str(name) for name in known]
+    if not given or given in names:
+        return
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
+    fail(f"{option} {given!r} is none", hint=hint, code=Exit.USAGE)
 
 
 def _show(line: str, *, as_json: bool) -> None:
@@ -79,6 +92,14 @@ def query(
 
     Example: doorward audit query --subject bob --kind close --since 1h
     """
+
+    from doorward.values.audit import EventKind
+    from doorward.values.decision import Ended, Reason
+    from doorward.values.revocation import Effect, TargetKind
+
+    withdrawn = [f"{target}_{effect}" for target in TargetKind for effect in Effect]
+    _want("--kind", kind, EventKind)
+    _want("--reason", reason, [*Reason, *Ended, *withdrawn])
 
     async def work(tools: "Opened") -> None:
         begin = 0.0 if since is None else tools.clock.now() - seconds(since)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, seconds, table
+from doorward.cli.acting import act, instant, operator, seconds, table, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from doorward.config.making import Opened
     from doorward.values.ban import Ban
+
+SAME_WITHIN: Final = 60.0
+"""Seconds: a ban that ends so little sooner is the same command, given twice."""
 
 app = typer.Typer(help="Bans on addresses and subjects.", no_args_is_help=True)
 
@@ -60,9 +63,14 @@ def add(
         by=operator(),
     )
 
-    async def work(tools: "Opened") -> int:
+    async def work(tools: "Opened") -> tuple[int, bool]:
         now = tools.clock.now()
-        id = await tools.store.bans.add(replace(ban, made_at=now, expires_at=None if life is None else now + life))
+        warn_if_strange(tools, issuer)
+        wanted = replace(ban, made_at=now, expires_at=None if life is None else now + life)
+        same = next((old for old in await tools.store.bans.all(now=now) if _covers(old, wanted)), None)
+        if same is not None:
+            return same.id, False
+        id = await tools.store.bans.add(wanted)
         whom = str(network) if network is not None else "subject"
         await record(
             tools.store,
@@ -72,9 +80,17 @@ def add(
             subject=subject or "",
             detail=f"ban {id} on {whom}: {cause}",
         )
-        return id
+        return id, True
 
-    typer.echo(f"ban {act(config, work, makes=True)} added")
+    id, added = act(config, work, makes=True)
+    typer.echo(f"ban {id} added" if added else f"ban {id} says so already")
+
+
+def _covers(old: "Ban", new: "Ban") -> bool:
+    """The same target, for as long or longer."""
+    if (old.network, old.subject, old.issuer, old.tenant) != (new.network, new.subject, new.issuer, new.tenant):
+        return False
+    return old.expires_at is None or (new.expires_at is not None and old.expires_at >= new.expires_at - SAME_WITHIN)
 
 
 @app.command("list")

@@ -64,7 +64,8 @@ def loaded(
             print_json({"ok": False, "problems": problems_as_json(found)})
         else:
             print_problems(found)
-            say_next(f"{counted(found)}. {check_command(path)} shows them again.")
+            if len(found) > 1:
+                say_next(f"{counted(found)}. {check_command(path)} shows them again.")
         raise typer.Exit(Exit.USAGE)
     if warn:
         print_problems(found.warnings)
@@ -123,6 +124,11 @@ def _speaks_utf8() -> bool:
 def say_next(text: str) -> None:
     """The next step, on stderr, so that stdout holds nothing but the answer."""
     typer.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Say on stderr what was done all the same, and may not be what was meant."""
+    typer.echo(f"{typer.style('warning', fg=typer.colors.YELLOW, bold=True)}: {text}", err=True)
 
 
 def fail(text: str, *, hint: str = "", code: Exit = Exit.FAILED) -> NoReturn:

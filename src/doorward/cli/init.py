@@ -53,7 +53,8 @@ def init(
 ) -> None:
     """Write a commented doorward.toml and doorward.key.
 
-    The file has one route, for everything; the key (mode 0600) is new, or the one that is there.
+    The file has one route, for everything; the key (mode 0600) is new, or the one that is there. Where the file is
+    there and its key is not, only the key is written.
 
     Example: doorward init --backend ws://127.0.0.1:9000
     """
@@ -65,12 +66,23 @@ def init(
     try:
         target = parsed(backend)
     except GrammarError as wrong:
-        fail(f"--backend {wrong}", hint=wrong.hint, code=Exit.USAGE)
+        # what has a user name in it may have a password as well
+        shown = "--backend" if "@" in backend else f"--backend {backend}"
+        fail(f"{shown} {wrong}", hint=_meant(backend) or wrong.hint, code=Exit.USAGE)
     if "{" in target.path:
         fail("--backend names a parameter, and the route has none but {rest}", code=Exit.USAGE)
     key_file = config.parent / "doorward.key"
     if config.exists() and not force:
-        fail(f"{config} is there already", hint="--force overwrites it, or name another with -c", code=Exit.USAGE)
+        missing = _missing_key(config)
+        if missing is None:
+            fail(f"{config} is there already", hint="--force overwrites it, or name another with -c", code=Exit.USAGE)
+        try:
+            create_key_file(missing, entropy=SystemEntropy())
+        except (KeyFileError, OSError) as error:
+            fail(str(error))
+        say_next(f"kept {config}, wrote {missing} (the master secret: keep it)")
+        say_next("A new key opens no old store: put the old key back if there is one, or move the store away.")
+        return
     kept = key_file.exists()
     try:
         if not kept:
@@ -83,6 +95,33 @@ def init(
     say_next(f"wrote {config}" + (f", kept {key_file}" if kept else f" and {key_file} (the master secret: keep it)"))
     named = config if config != Path(DEFAULT_FILE) else None
     say_next(f"Next: {check_command(named)}, then {check_command(named, command='run')}.")
+
+
+def _missing_key(config: Path) -> Path | None:
+    """The key file that an existing configuration names, where it is not there; None also for what is no TOML."""
+    import tomllib
+
+    try:
+        tokens = tomllib.loads(config.read_text(encoding="utf-8")).get("tokens", {})
+    except (OSError, ValueError):
+        return None
+    name = tokens.get("key_file", "doorward.key") if isinstance(tokens, dict) else None
+    path = config.parent / name if isinstance(name, str) else None
+    return path if path is not None and not path.exists() else None
+
+
+def _meant(backend: str) -> str:
+    """A proposal, where only the scheme is wrong or missing."""
+    from doorward.config.grammar import GrammarError
+    from doorward.config.patterns import backend as parsed
+
+    scheme, mark, rest = backend.partition("://")
+    proposed = f"{'wss' if scheme in {'https', 'wss'} else 'ws'}://{rest if mark else backend}"
+    try:
+        parsed(proposed)
+    except GrammarError:
+        return ""
+    return "" if "@" in proposed else f"did you mean {proposed}?"
 
 
 def _write(path: Path, text: str) -> None:

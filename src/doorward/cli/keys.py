@@ -18,33 +18,48 @@ app = typer.Typer(help="Signing keys.", no_args_is_help=True)
 
 @app.command("list")
 def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List them, the retired ones too. Private halves are never shown.
+    """List them, the retired ones too, and those of assertions, which derive from doorward.key.
+
+    Private halves are never shown.
 
     Example: doorward keys list
     """
 
-    async def work(tools: "Opened") -> "Sequence[StoredKey]":
-        return tools.keyring.listed()
+    from doorward.adapters.crypto.master import load_key_file
+    from doorward.config.making import make_assertions
 
-    found = act(config, work, makes=True)
+    async def work(tools: "Opened") -> "tuple[Sequence[StoredKey], dict[str, str]]":
+        master = load_key_file(tools.config.key_file)
+        made = make_assertions(tools.config, master=master, entropy=tools.entropy)
+        swearing = {one.key.key_id: one.key.algorithm for one in made.values() if one.key.public}
+        return tools.keyring.listed(), swearing
+
+    found, swearing = act(config, work, makes=True)
     if as_json:
         print_json(
             [
                 {
                     "kid": key.key_id,
                     "algorithm": key.algorithm,
+                    "signs": "tokens",
                     "active_from": key.active_from,
                     "retired_at": key.retired_at,
                 }
                 for key in found
             ]
+            + [
+                {"kid": kid, "algorithm": algorithm, "signs": "assertions", "active_from": None, "retired_at": None}
+                for kid, algorithm in swearing.items()
+            ]
         )
         return
     table(
-        [(key.key_id, key.algorithm, instant(key.active_from), instant(key.retired_at)) for key in found],
+        [(key.key_id, key.algorithm, "tokens", instant(key.active_from), instant(key.retired_at)) for key in found]
+        + [(kid, algorithm, "assertions", "always", "never") for kid, algorithm in swearing.items()],
         "kid",
         "algorithm",
-        "signs from (UTC)",
+        "signs",
+        "from (UTC)",
         "verifies until (UTC)",
     )
 

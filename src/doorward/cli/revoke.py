@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, operator, warn_if_alone
+from doorward.cli.acting import act, operator, warn_if_alone, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 
@@ -80,6 +80,7 @@ def revoke(
             roles=tuple(role or ()),
         )
         warn_if_alone(tools, result.nodes)
+        warn_if_strange(tools, issuer)
         return result
 
     result = act(config, work)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from doorward.cli.command import ConfigFile, config_file, loaded
+from doorward.cli.command import ConfigFile, Exit, config_file, loaded
 
 if TYPE_CHECKING:
     import pathlib
@@ -41,6 +41,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     from doorward.config.load import load
 
     found = loaded(path, warn=True)
+    process = os.getpid()  # the one that takes signals, whoever else works
     install(sys.stderr)
     # several workers leave their numbers for each other here, so that any one answers a scrape for the node
     folder = Path(tempfile.mkdtemp(prefix="doorward-")) if found.workers > 1 else None
@@ -62,7 +63,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
 
     def opened(gateway: Where, admin: Where) -> None:
         scheme = "https" if found.tls is not None else "http"
-        note(f"{node}: gateway on {scheme}://{_place(gateway)}, admin on http://{_place(admin)}")
+        note(f"{node}: gateway on {scheme}://{_place(gateway)}, admin on http://{_place(admin)}, process {process}")
 
     def _place(where: Where) -> str:
         host, port = where
@@ -73,7 +74,10 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
         return f"{host}:{port}"
 
     try:
-        return serve_parts(build, workers=found.workers, opened=opened, note=note)
+        code = serve_parts(build, workers=found.workers, opened=opened, note=note)
+        if code == Exit.DONE:
+            note(f"{node}: stopped")
+        return code
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ import typer
 
 from doorward.cli.acting import act, operator
 from doorward.cli.command import AsJson, ConfigFile, print_json
-from doorward.cli.token import Permissions, Roles, Tenant
+from doorward.cli.token import Permissions, Roles, Tenant, want_fit
 
 if TYPE_CHECKING:
     from doorward.config.making import Opened
@@ -36,6 +36,8 @@ def issue(
     """
     from doorward.service.operate import Grant, issue_ticket, record
     from doorward.values.audit import EventKind
+
+    want_fit(subject=subject, tenant=tenant, names=[*(role or ()), *(permission or ())])
 
     async def work(tools: "Opened") -> "tuple[Secret, str]":
         grant = Grant(

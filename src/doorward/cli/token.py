@@ -8,6 +8,8 @@ from doorward.cli.acting import act, instant, operator, seconds
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from doorward.config.making import Opened
     from doorward.values.principal import Principal
 
@@ -38,6 +40,8 @@ def issue(
     from doorward.service.operate import Grant, issue_token, record
     from doorward.values.audit import EventKind
 
+    want_fit(subject=subject, tenant=tenant, names=[*(role or ()), *(permission or ())])
+
     async def work(tools: "Opened") -> str:
         life = tools.config.access_ttl if ttl is None else seconds(ttl)
         longest = tools.rules.issuers[tools.config.public_url].max_life
@@ -65,6 +69,15 @@ def issue(
     typer.echo(act(config, work, makes=True))
 
 
+def want_fit(*, subject: str, tenant: str = "", names: "Sequence[str]" = ()) -> None:
+    """No door would take a token or ticket that names anything else: exits with USAGE."""
+    from doorward.core.judging.tokens import is_fit
+
+    for name in [subject, *([tenant] if tenant else []), *names]:
+        if not is_fit(name):
+            fail(f"{name!r} names nobody: 1 to 255 bytes, no control characters", code=Exit.USAGE)
+
+
 @app.command("inspect")
 def inspect(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="The token, or - to read it from stdin.")],
@@ -81,6 +94,7 @@ def inspect(
 
     from doorward.core.proving import prove
     from doorward.service.asking import drive
+    from doorward.service.reasons import HINTS, MEANINGS
     from doorward.values.audit import Trail
     from doorward.values.credential import Credential, Kind, Place
     from doorward.values.decision import Deny
@@ -107,9 +121,10 @@ def inspect(
     judged = act(config, work, makes=True)
     if isinstance(judged, Deny):
         if as_json:
-            print_json({"good": False, "reason": judged.reason.value})
+            print_json({"good": False, "reason": judged.reason.value, "note": judged.note})
             raise typer.Exit(Exit.FAILED)
-        fail(f"this token is refused: {judged.reason.value}")
+        why = f"{MEANINGS[judged.reason]}{f' ({judged.note})' if judged.note else ''}"
+        fail(f"this token is refused: {judged.reason.value}: {why}", hint=HINTS.get(judged.reason, ""))
     if as_json:
         print_json({"good": True, **_shown(judged)})
         return

@@ -113,8 +113,8 @@ class _Sources:
             with path.open("rb") as file:
                 octets = file.read(LARGEST + 1)
         except FileNotFoundError:
-            hint = "`doorward init --backend ws://HOST:PORT` writes one"
-            return self._whole("there is no such file", hint)
+            hint = "-c FILE or DOORWARD_CONFIG names another; `doorward init --backend ws://HOST:PORT` makes a new one"
+            return self._whole(f"there is no such file: looked for {path.absolute()}", hint)
         except (OSError, ValueError) as error:
             return self._whole(f"can't be read: {getattr(error, 'strerror', None) or 'not a file name'}")
         if len(octets) > LARGEST:

@@ -125,6 +125,9 @@ def backend(value: object) -> Backend:
     try:
         place = host_and_port(authority)
     except GrammarError:
+        _, colon, port = authority.rpartition(":")
+        if colon and not authority.endswith("]") and not (port.isdecimal() and 0 < int(port) < 65536):
+            raise GrammarError("has a port that is none", hint='1 to 65535: "ws://127.0.0.1:9000"') from None
         raise GrammarError("has no proper host", hint='"ws://127.0.0.1:9000" or "wss://chat.internal"') from None
     if path and not _BACKEND_PATH.fullmatch(path):
         raise GrammarError(

@@ -8,6 +8,7 @@ from doorward.adapters.audit.handoff import Handoff
 from doorward.adapters.audit.jsonlines import JsonLines, path_of_worker
 from doorward.adapters.audit.plain import PlainStream
 from doorward.adapters.audit.store import StoreLines
+from doorward.adapters.gateway.parts import StartError
 from doorward.config.config import Config
 from doorward.ports import AuditSink, AuditStore, Clock
 from doorward.service.events import Events
@@ -16,7 +17,8 @@ FINISH_WITHIN = 2.0
 
 
 class Sinks:
-    """The sinks of one process. Raises OSError when the audit file can't be opened. Workers are counted from 1."""
+    """The sinks of one process. Raises OSError when the audit file can't be opened, StartError where another process
+    has it. Workers are counted from 1."""
 
     def __init__(
         self,
@@ -37,7 +39,10 @@ class Sinks:
         self._sinks: list[AuditSink] = [metrics, Floods(plain, clock=clock)]
         if config.audit_file is not None:
             path = path_of_worker(config.audit_file, worker)
-            lines = JsonLines(path, clock=clock, node=node, worker=worker, chained=config.hash_chain)
+            try:
+                lines = JsonLines(path, clock=clock, node=node, worker=worker, chained=config.hash_chain)
+            except BlockingIOError as error:
+                raise StartError(f"a gateway is already running here: it writes to {path}") from error
             self._found, self._after = lines.found, lines.after
             file = Handoff(lines, name=str(path), report=note)
             self._files.append(file)

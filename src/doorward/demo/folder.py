@@ -45,7 +45,8 @@ class Folder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(lock)
-            raise FolderError(f"{path} is in use by another demo") from None
+            another = '--folder names another (make demo DEMO="--folder ELSEWHERE")'
+            raise FolderError(f"{path} is in use by another demo; {another}") from None
         return cls(path, lock)
 
     def __enter__(self) -> Self:

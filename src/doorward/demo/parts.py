@@ -153,15 +153,22 @@ async def _get(part: Part, tls: ssl.SSLContext | None) -> tuple[int, bytes]:
 
 
 def taken(ports: Sequence[tuple[str, str, int]]) -> str | None:
-    """The first of (flag, address, port) that can't be listened on, as a sentence; None when all can."""
-    for flag, host, port in ports:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # as the servers do: a port whose last connections still linger is free
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-                probe.listen(1)
-            except OSError as error:
-                return f"{host}:{port} can't be used: {error.strerror}. Choose another with {flag}"
+    """Which of (flag, address, port) can't be listened on, and how to choose others; None when all can."""
+    faults = [(flag, port, fault) for flag, host, port in ports if (fault := _fault(host, port)) is not None]
+    if not faults:
+        return None
+    flags = " ".join(f"{flag} {port + 50 if port + 50 < 65536 else port - 50}" for flag, port, _ in faults)
+    return "; ".join(fault for _, _, fault in faults) + f'. Choose others: {flags}, or make demo DEMO="{flags}"'
+
+
+def _fault(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # as the servers do: a port whose last connections still linger is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            return f"{host}:{port} can't be used: {error.strerror}"
     return None

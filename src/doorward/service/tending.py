@@ -61,10 +61,12 @@ class Tending:
         self._more = more
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
+        self._was_here = False
 
     async def start(self) -> None:
         """Read the whole log, say that we are there, then begin. Raises StoreError."""
         await self._follower.start()
+        self._was_here = True
         await self.beat()
         self._tasks = [
             asyncio.create_task(self._guarded(name, work), name=name)
@@ -165,11 +167,13 @@ class Tending:
             await connections.emptied(within=left)
 
     async def stop(self) -> None:
-        """End the loops and the errands, and leave presence."""
+        """End the loops and the errands, and leave presence, where it was ever entered."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._watch.errands.finish(1.0)
+        if not self._was_here:
+            return
         await self._watch.report_presence()
         try:
             await self._store.presence.leave(node=self._node, worker=self._worker)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from doorward import __version__
 
@@ -43,7 +44,8 @@ def test_without_a_configuration_the_next_command_is_named(doorward) -> None:
     for words in (["check"], ["config", "show"]):
         said = doorward(*words)
         assert said.code == 2
-        assert "doorward.toml: error: there is no such file" in said.err
+        assert f"doorward.toml: error: there is no such file: looked for {Path.cwd() / 'doorward.toml'}" in said.err
+        assert "shows them again" not in said.err
         assert "doorward init --backend" in said.err
         assert said.out == ""
 

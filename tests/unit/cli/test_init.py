@@ -51,6 +51,37 @@ def test_it_does_not_overwrite(doorward, tmp_path) -> None:
     assert not (tmp_path / "doorward.key").exists()
 
 
+def test_a_missing_key_alone_is_made_anew(doorward, tmp_path) -> None:
+    doorward("init", "--backend", "ws://127.0.0.1:9000")
+    text = (tmp_path / "doorward.toml").read_text()
+    (tmp_path / "doorward.key").unlink()
+    assert "doorward init" in doorward("check").err
+    said = doorward("init", "--backend", "ws://other:1")
+    assert said.code == 0
+    assert "kept doorward.toml, wrote doorward.key" in said.err
+    assert "opens no old store" in said.err
+    assert (tmp_path / "doorward.toml").read_text() == text
+    assert mode(tmp_path / "doorward.key") == 0o600
+    assert doorward("check").code == 0
+
+
+@pytest.mark.parametrize(
+    ("backend", "hint"),
+    [
+        ("http://127.0.0.1:9000", "did you mean ws://127.0.0.1:9000?"),
+        ("https://h/x", "did you mean wss://h/x?"),
+        ("127.0.0.1:9000", "did you mean ws://127.0.0.1:9000?"),
+        ("ws://127.0.0.1:99999", "has a port that is none"),
+        ("ws://127.0.0.1:port", "has a port that is none"),
+    ],
+)
+def test_what_is_almost_a_backend_is_quoted_and_mended(doorward, backend, hint) -> None:
+    said = doorward("init", "--backend", backend)
+    assert said.code == 2
+    assert backend in said.err
+    assert hint in said.err
+
+
 def test_force_overwrites_the_file_and_keeps_the_key(doorward, tmp_path) -> None:
     doorward("init", "--backend", "ws://127.0.0.1:9000")
     key = (tmp_path / "doorward.key").read_bytes()

@@ -130,7 +130,9 @@ def test_a_file_that_can_not_be_read_is_one_problem(tmp_path, content, line, tex
 def test_a_file_that_is_not_there_names_the_next_command(tmp_path) -> None:
     found = load(tmp_path / "nowhere.toml", environment={})
     assert isinstance(found, list)
-    assert [(problem.text, "doorward init" in problem.hint) for problem in found] == [("there is no such file", True)]
+    assert [problem.text for problem in found] == [f"there is no such file: looked for {tmp_path / 'nowhere.toml'}"]
+    assert "doorward init" in found[0].hint
+    assert "DOORWARD_CONFIG" in found[0].hint
     folder = load(tmp_path, environment={})
     assert isinstance(folder, list)
     assert folder[0].text.startswith("can't be read")

@@ -142,7 +142,8 @@ def why_unreachable(error: OSError) -> str:
             return f"TLS: {error.reason or type(error).__name__}"
         case socket.gaierror():
             return "the name was not found"
-    return type(error).__name__ if error.errno is None else os.strerror(error.errno).lower()
+        case _:
+            return type(error).__name__ if error.errno is None else os.strerror(error.errno).lower()
 
 
 def _judged(answering: Answering, question: OpenBackend) -> BackendAnswer | BackendFailed:

@@ -97,8 +97,8 @@ class _Main:
         try:
             await parts.start()
             places = (
-                await gateway.open(parts.listen, share=self._share),
-                await admin.open(parts.admin_listen, share=self._share),
+                await self._open(gateway, parts.listen, key="server.listen"),
+                await self._open(admin, parts.admin_listen, key="admin.listen"),
             )
             gc.collect()
             gc.freeze()
@@ -112,6 +112,12 @@ class _Main:
                 listener.shut()
             await parts.stop()
         return DONE
+
+    async def _open(self, listener: Listener, where: Where, *, key: str) -> Where:
+        try:
+            return await listener.open(where, share=self._share)
+        except OSError as error:
+            raise StartError(f"{key}: {error.strerror or error}") from error
 
     async def _drain(self) -> None:
         """Until nobody is left, or the time is over, or somebody is in a hurry."""

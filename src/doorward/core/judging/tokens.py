@@ -35,7 +35,7 @@ def choose_issuer(token: SignedToken, rules: Rules) -> IssuerRules | Deny:
     """
     issuer = rules.issuers.get(token.issuer)
     if issuer is None:
-        return _deny(Reason.TOKEN_ISSUER, "not a configured issuer")
+        return _deny(Reason.TOKEN_ISSUER, f"{token.issuer[:MAX_TEXT]!r} is not a configured issuer")
     if token.algorithm not in map(canonical_algorithm, issuer.algorithms):
         return _deny(Reason.TOKEN_ALGORITHM, "not an algorithm of this issuer")
     typ = None if token.typ is None else token.typ.lower().removeprefix("application/")
@@ -63,7 +63,7 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
         return times
     issued_at, expires_at = times
     if not _is_meant_for(claims.get("aud"), issuer.audiences):
-        return _deny(Reason.TOKEN_AUDIENCE, "aud does not name us")
+        return _deny(Reason.TOKEN_AUDIENCE, f"aud does not hold {' or '.join(issuer.audiences)}")
     if "cnf" in claims:
         # Taking it as a bearer token would be the downgrade that RFC 9449 section 7.2 forbids.
         return _deny(Reason.TOKEN_CLAIMS, "cnf binds the token to a key, and no proof of it came along")
@@ -106,13 +106,14 @@ def _judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: floa
     if expires_at is None:
         return _deny(Reason.TOKEN_CLAIMS, "no exp")
     if now >= expires_at:
-        return _deny(Reason.TOKEN_EXPIRED)
+        return _deny(Reason.TOKEN_EXPIRED, f"exp was {now - expires_at:.0f} s ago")
     if not_before is not None and not_before > now + issuer.leeway:
-        return _deny(Reason.TOKEN_NOT_YET, "nbf")
+        return _deny(Reason.TOKEN_NOT_YET, f"nbf is {not_before - now:.0f} s ahead")
     if issued_at is not None and issued_at > now + issuer.leeway:
-        return _deny(Reason.TOKEN_NOT_YET, "iat")
-    if expires_at - (now if issued_at is None else issued_at) > issuer.max_life:
-        return _deny(Reason.TOKEN_TOO_LONG_LIVED)
+        return _deny(Reason.TOKEN_NOT_YET, f"iat is {issued_at - now:.0f} s ahead")
+    life = expires_at - (now if issued_at is None else issued_at)
+    if life > issuer.max_life:
+        return _deny(Reason.TOKEN_TOO_LONG_LIVED, f"for {life:.0f} s; at most {issuer.max_life:.0f} s are allowed")
     return issued_at, expires_at
 
 
@@ -147,7 +148,7 @@ def _text(claims: Mapping[str, object], name: str) -> str | None:
     value = _claim(claims, name) if name else None
     if value is None:
         return ""
-    return value if _is_fit(value) else None
+    return value if is_fit(value) else None
 
 
 def _list(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
@@ -159,10 +160,10 @@ def _list(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
     if not isinstance(names, list) or len(names) > MAX_NAMES:
         return None
     present = [each for each in names if each != ""]
-    return tuple(dict.fromkeys(present)) if all(_is_fit(each) for each in present) else None
+    return tuple(dict.fromkeys(present)) if all(is_fit(each) for each in present) else None
 
 
-def _is_fit(value: object) -> TypeGuard[str]:
+def is_fit(value: object) -> TypeGuard[str]:
     """1 to 255 bytes of printable text: no control characters, nothing invisible, no text direction (JWT-14)."""
     return isinstance(value, str) and value.isprintable() and 0 < len(value.encode("utf-8")) <= MAX_TEXT
 
