@@ -64,11 +64,10 @@ class Door:
             self._pending,
             connector,
             lambda question: self._register(question, registered),
-            clock,
         )
         decision: Decision = Deny(Reason.PEER_LEFT, Step.HEAD)
         try:
-            decision = await self._decide(handshake, wire, passage, trail)
+            decision = await self._decide(handshake, wire, passage, trail, now=started)
         finally:
             passage.arrived()
             if isinstance(decision, Deny):
@@ -84,7 +83,9 @@ class Door:
         self._watch.opened(live)
         return live
 
-    async def _decide(self, handshake: Handshake, wire: Wire, passage: Passage, trail: Trail) -> Decision:
+    async def _decide(
+        self, handshake: Handshake, wire: Wire, passage: Passage, trail: Trail, *, now: float
+    ) -> Decision:
         watch = self._watch
         if self.draining:
             return Deny(Reason.DRAINING, Step.HEAD, retry_after=1.0)
@@ -92,9 +93,7 @@ class Door:
             return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
         if watch.events.losing:
             return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
-        steps = admit(
-            handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=watch.clock.now()
-        )
+        steps = admit(handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=now)
         try:
             async with asyncio.timeout(self._admission_timeout()):
                 return await drive(steps, passage.by_type, watch.clock)

@@ -27,7 +27,8 @@ from doorward.values.question import (
 )
 
 T = TypeVar("T")
-Ask = Callable[[Any], Awaitable[Answer[object]]]
+Ask = Callable[[Any, float], Awaitable[Answer[object]]]
+"""(question, now) -> answer; `now` is the time of asking, in epoch seconds."""
 
 
 async def drive(steps: Steps[T], by_type: Mapping[type, Ask], clock: Clock) -> T:
@@ -37,18 +38,20 @@ async def drive(steps: Steps[T], by_type: Mapping[type, Ask], clock: Clock) -> T
     """
     try:
         question = next(steps)
+        now = clock.now()
         while True:
             try:
-                answer = await by_type.get(type(question), _nobody)(question)
+                answer = await by_type.get(type(question), _nobody)(question, now)
             except (StoreError, VerifierError) as error:
                 answer = Unavailable(str(error))
-            question = steps.send((answer, clock.now()))
+            now = clock.now()
+            question = steps.send((answer, now))
     except StopIteration as done:
         decision: T = done.value
         return decision
 
 
-async def _nobody(question: Question) -> Answer[object]:
+async def _nobody(question: Question, now: float) -> Answer[object]:
     return Unavailable(f"nobody answers {type(question).__name__}")
 
 
@@ -99,48 +102,46 @@ class Answers:
             AskRevocations: self._revocations,
         }
 
-    async def _ban(self, question: AskBan) -> Answer[object]:
+    async def _ban(self, question: AskBan, now: float) -> Answer[object]:
         if question.address is not None:
-            ban = await self._withdrawals.ban_on_address(question.address)
+            ban = await self._withdrawals.ban_on_address(question.address, now=now)
         elif question.identity is not None:
-            ban = await self._withdrawals.ban_on_identity(question.identity)
+            ban = await self._withdrawals.ban_on_identity(question.identity, now=now)
         else:
             return Unavailable("a ban on nobody")
         return MISSING if ban is None else Found(ban)
 
-    async def _rate(self, question: TakeRate) -> Answer[object]:
+    async def _rate(self, question: TakeRate, now: float) -> Answer[object]:
         wait = await self._store.rates.take(
-            name=question.name, key=question.key, rate=question.rate, cost=question.cost, now=self._clock.now()
+            name=question.name, key=question.key, rate=question.rate, cost=question.cost, now=now
         )
         return Found(wait)
 
-    async def _signature(self, question: VerifySignature) -> Answer[object]:
-        started = self._clock.now()
+    async def _signature(self, question: VerifySignature, now: float) -> Answer[object]:
         verdict = await self._verifier.verify(question.token)
-        self._observe("verify", self._clock.now() - started)
+        self._observe("verify", self._clock.now() - now)
         return Found(verdict)
 
-    async def _ticket(self, question: SpendTicket) -> Answer[object]:
-        started = self._clock.now()
-        ticket = await self._store.tickets.spend(question.digest, now=started)
-        self._observe("spend_ticket", self._clock.now() - started)
+    async def _ticket(self, question: SpendTicket, now: float) -> Answer[object]:
+        ticket = await self._store.tickets.spend(question.digest, now=now)
+        self._observe("spend_ticket", self._clock.now() - now)
         return MISSING if ticket is None else Found(ticket)
 
-    async def _session(self, question: FetchSession) -> Answer[object]:
+    async def _session(self, question: FetchSession, now: float) -> Answer[object]:
         return Unavailable("no session store in this version")
 
-    async def _revocations(self, question: AskRevocations) -> Answer[object]:
+    async def _revocations(self, question: AskRevocations, now: float) -> Answer[object]:
         if question.final:
             await self._withdrawals.catch_up()
         else:
-            await self._withdrawals.be_fresh()
+            await self._withdrawals.be_fresh(now=now)
         return Found(self._withdrawals.candidates(question.principal, question.connection))
 
 
 class Passage:
     """One handshake's way through the door, and what it has taken so far."""
 
-    __slots__ = ("_answers", "_clock", "_connector", "_pending", "_register", "_slots", "pending", "replaced", "slot")
+    __slots__ = ("_answers", "_connector", "_pending", "_register", "_slots", "pending", "replaced", "slot")
 
     def __init__(
         self,
@@ -149,14 +150,12 @@ class Passage:
         pending: Pending,
         connector: Connector,
         register: Callable[[Register], Answer[object]],
-        clock: Clock,
     ) -> None:
         self._answers = answers
         self._slots = slots
         self._pending = pending
         self._connector = connector
         self._register = register
-        self._clock = clock
         self.pending: str | None = None
         self.slot: str | None = None
         self.replaced: tuple[str, ...] = ()
@@ -172,22 +171,22 @@ class Passage:
             Register: self._registered,
         }
 
-    async def _take_pending(self, question: TakePending) -> Answer[object]:
+    async def _take_pending(self, question: TakePending, now: float) -> Answer[object]:
         if not self._pending.take(question.key, question.most):
             return MISSING
         self.pending = question.key
         return Found(None)
 
-    async def _open_backend(self, question: OpenBackend) -> Answer[object]:
+    async def _open_backend(self, question: OpenBackend, now: float) -> Answer[object]:
         return Found(await self._connector.open(question))
 
-    async def _registered(self, question: Register) -> Answer[object]:
+    async def _registered(self, question: Register, now: float) -> Answer[object]:
         return self._register(question)
 
-    async def _take_slot(self, question: TakeSlot) -> Answer[object]:
+    async def _take_slot(self, question: TakeSlot, now: float) -> Answer[object]:
         # noted before it is taken: a cancelled call may have taken it all the same
         self.slot = question.connection
-        answer: Slot | SlotsFull = await self._slots.take(question, now=self._clock.now())
+        answer: Slot | SlotsFull = await self._slots.take(question, now=now)
         if isinstance(answer, SlotsFull):
             self.slot = None
         else:

@@ -100,25 +100,25 @@ class DryAnswers:
             Register: self._take_nothing,
         }
 
-    async def _take_nothing(self, question: Question) -> Answer[object]:
+    async def _take_nothing(self, question: Question, now: float) -> Answer[object]:
         return Found(None)
 
-    async def _look_at_rate(self, question: TakeRate) -> Answer[object]:
+    async def _look_at_rate(self, question: TakeRate, now: float) -> Answer[object]:
         if self._shared:
-            return await self._answers.by_type[TakeRate](replace(question, cost=0))
+            return await self._answers.by_type[TakeRate](replace(question, cost=0), now)
         step = Step.PERMIT if question.name.endswith("per_subject") else Step.ADDRESS
         self.unknown[step] = "the rates, which the running gateway keeps in its memory"
         return Found(0.0)
 
-    async def _look_at_ticket(self, question: SpendTicket) -> Answer[object]:
+    async def _look_at_ticket(self, question: SpendTicket, now: float) -> Answer[object]:
         ticket = await self._store.tickets.look(question.digest)
         return MISSING if ticket is None else Found(ticket)
 
-    async def _leave_slot(self, question: TakeSlot) -> Answer[object]:
+    async def _leave_slot(self, question: TakeSlot, now: float) -> Answer[object]:
         self.unknown[Step.SLOT] = "whether a slot is free"
         return Found(Slot())
 
-    async def _leave_backend(self, question: OpenBackend) -> Answer[object]:
+    async def _leave_backend(self, question: OpenBackend, now: float) -> Answer[object]:
         self.unknown[Step.BACKEND] = "what the backend would answer"
         return Found(BackendAnswer(None))
 

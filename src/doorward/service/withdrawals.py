@@ -45,9 +45,9 @@ class Withdrawals:
             self._take(new)
             self.on_new(new)
 
-    async def be_fresh(self) -> None:
+    async def be_fresh(self, *, now: float) -> None:
         """Read what is new, unless that was done less than 50 ms ago. Raises StoreError."""
-        if not 0.0 <= self._clock.now() - self._read_at < FRESH:
+        if not 0.0 <= now - self._read_at < FRESH:
             await self.catch_up()
 
     def _take(self, new: Iterable[Revocation]) -> None:
@@ -65,32 +65,29 @@ class Withdrawals:
             found += self._by_key.get(key, ())
         return found
 
-    async def ban_on_address(self, address: Address) -> Ban | None:
+    async def ban_on_address(self, address: Address, *, now: float) -> Ban | None:
         """Raises StoreError."""
-        await self._follow_bans()
-        now = self._clock.now()
+        await self._follow_bans(now)
         for ban in self._networks:
             if ban.network is not None and is_in(address, (ban.network,)) and _holds(ban, now):
                 return ban
         return None
 
-    async def ban_on_identity(self, identity: Identity) -> Ban | None:
+    async def ban_on_identity(self, identity: Identity, *, now: float) -> Ban | None:
         """The address was asked first, so the copy is as old as this handshake. Raises StoreError."""
-        if not 0.0 <= self._clock.now() - self._bans_read_at < FRESH:
-            await self._follow_bans()
-        now = self._clock.now()
+        if not 0.0 <= now - self._bans_read_at < FRESH:
+            await self._follow_bans(now)
         for ban in self._subjects.get(identity.subject, ()):
             if ban.issuer in (None, identity.issuer) and ban.tenant in (None, identity.tenant) and _holds(ban, now):
                 return ban
         return None
 
-    async def _follow_bans(self) -> None:
-        began = self._clock.now()
+    async def _follow_bans(self, now: float) -> None:
         version = await self._bans.version()
-        self._bans_read_at = began
+        self._bans_read_at = now
         if version == self._ban_version:
             return
-        bans = await self._bans.all(now=self._clock.now())
+        bans = await self._bans.all(now=now)
         self._networks = tuple(ban for ban in bans if ban.network is not None)
         subjects: dict[str, tuple[Ban, ...]] = {}
         for ban in bans:

@@ -238,12 +238,12 @@ async def test_rv_24_a_revocation_at_any_moment_of_a_handshake_leaves_no_survivo
     asked = 0
 
     def stalled(plain):
-        async def ask(question):
+        async def ask(question, now):
             nonlocal asked
             asked += 1
             if asked == moment:
                 await world.revoke(subject())
-            return await plain(question)
+            return await plain(question, now)
 
         return ask
 
