@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.security.hostile.attacking import good_client
-from tests.security.hostile.standing import Standing, standing
+pytest.register_assert_rewrite("tests.security.hostile.attacking", "tests.security.hostile.standing")
+
+from tests.security.hostile.attacking import good_client  # noqa: E402 - its assertions are to speak
+from tests.security.hostile.standing import Standing, standing  # noqa: E402
 
 ROUTES = [
     {"path": "/ws/{room}"},

@@ -4,6 +4,7 @@ All of it is blocking sockets and threads: the attacker's order of bytes is then
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -14,9 +15,11 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from doorward.config.load import load
 from doorward.config.making import Opened, opened
@@ -147,10 +150,10 @@ class Backend:
         """How many handshakes of one subject reached it."""
         return sum(header(head, "x-doorward-subject") == subject for head in self.heads)
 
-    def until_entered(self, subject: str) -> None:
-        """Until a handshake of this subject has come."""
+    def until_entered(self, subject: str, *, times: int = 1) -> None:
+        """Until handshakes of this subject have come."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: self.entered(subject) > 0, WITHIN), subject
+            assert self.arrived.wait_for(lambda: self.entered(subject) >= times, WITHIN), subject
 
     def release(self) -> None:
         """Those that were told to wait go on; later ones wait again."""
@@ -244,7 +247,7 @@ class Operator:
         """Into the log, and no waiting for anybody's answer. Its sequence."""
         now = self.tools.clock.now()
         revocation = Revocation(target, now, effect, "siege", now + 86400, roles=roles)
-        return self.do(self.tools.store.revocations.append(revocation))  # type: ignore[arg-type]
+        return self.do(self.tools.store.revocations.append(revocation))
 
     def close(self) -> None:
         self.do(self._opening.__aexit__(None, None, None))
@@ -372,7 +375,8 @@ class Standing:
         wanted = members.items()
 
         def newest() -> Event | None:
-            return next((event for event in reversed(self.events()) if wanted <= event.items()), None)
+            newest_first = islice(reversed(self.events()), 500)
+            return next((event for event in newest_first if wanted <= event.items()), None)
 
         found = until(newest, what=f"a record of {members}")
         assert found is not None
@@ -392,7 +396,7 @@ class Standing:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def everything_written(self) -> bytes:
-        """All that the process ever put anywhere: its output, and every file in its folder but its own configuration."""
+        """All that the process ever put anywhere: its output, and every file in its folder but its configuration."""
         kept = [path for path in sorted(self.folder.iterdir()) if path.name not in {"doorward.toml", "doorward.key"}]
         return b"\n".join([self.printed, *(path.read_bytes() for path in kept)])
 
@@ -462,22 +466,35 @@ def standing(folder: Path, **tables: Any) -> Iterator[Standing]:
     assert leaks(gateway) == []
 
 
-def leaks(gateway: Standing) -> list[str]:
-    """Whose secrets lie in what the gateway printed, wrote, answered, or sent to its backend; in whatever spelling."""
-    from base64 import b64encode, urlsafe_b64encode
-    from urllib.parse import quote
+def leaks(gateway: Standing, *, of: str = "") -> list[str]:
+    """Whose secrets lie in what the gateway printed, wrote, answered, or sent to its backend; in whatever spelling.
 
+    `of`: of whose secrets alone, by how their name begins. Tokens are many, and all begin alike: they are searched for
+    only in what has such a beginning.
+    """
     places = {
         "output and files": gateway.everything_written(),
         "answers": b"\n".join(gateway.answers),
         "backend": b"\n".join(gateway.backend.heads),
     }
     found = []
-    for secret, whose in gateway.canaries.items():
-        octets = secret.encode("utf-8", "surrogateescape")
-        spellings = {octets, b64encode(octets), urlsafe_b64encode(octets).rstrip(b"="), quote(secret, safe="").encode()}
-        spellings |= {octets.hex().encode()}
-        for place, text in places.items():
-            if any(spelling in text for spelling in spellings if len(spelling) >= 8):
-                found.append(f"{whose} in {place}")
+    for place, text in places.items():
+        has_tokens = any(beginning in text for beginning in _spellings("eyJ"))
+        for secret, whose in gateway.canaries.items():
+            if whose.startswith(of) and len(secret) > 7 and (has_tokens or not secret.startswith("eyJ")):
+                found += [f"{whose} in {place}" for spelling in _spellings(secret) if spelling in text]
     return found
+
+
+def _spellings(secret: str) -> set[bytes]:
+    """As it is, and as base64, a URL or a hex dump would have it."""
+    octets = secret.encode("utf-8", "surrogateescape")
+    encoded = base64.b64encode(octets).rstrip(b"=")
+    kept = encoded[: len(encoded) - len(octets) % 3]  # what follows it would change the last characters
+    return {
+        octets,
+        kept,
+        kept.translate(bytes.maketrans(b"+/", b"-_")),
+        quote(secret, safe="").encode(),
+        octets.hex().encode(),
+    }

@@ -1,4 +1,4 @@
-"""B2: who a peer is, is never its own word: not by a header, not by a PROXY line, not for a log, a rate or a ban (PX)."""
+"""B2: who a peer is, is never its own word: by no header, by no PROXY line, for no log, rate or ban (PX)."""
 
 import json
 import socket

@@ -252,7 +252,7 @@ def test_rv04_another_identity_closes(siege: Standing, claims: dict[str, Any]) -
 
 
 def test_rv06_a_narrower_proof_narrows(siege: Standing) -> None:
-    """The route's permission must be in the new one as well: else it is refused, and the old one stands until its end."""
+    """The route's permission must be in the new one as well: else it is refused, and the old one stands."""
     subject = siege.name()
     with enter(siege, subject, "/admin/a", claims={"scope": "admin:all"}, **CONTROLS) as peer:
         peer.hears("ready")

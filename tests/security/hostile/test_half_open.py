@@ -19,7 +19,7 @@ from tests.security.hostile.attacking import (
     post,
     text,
 )
-from tests.security.hostile.standing import WITHIN, Standing, standing, until
+from tests.security.hostile.standing import Standing, standing, until
 
 
 def test_fr36_a_fin_without_a_close_ends_it(siege: Standing) -> None:
@@ -212,7 +212,7 @@ def test_slots_are_not_freed_by_handshakes_that_come_to_nothing(small: Standing,
                 else:
                     entered = small.backend.entered(subject)
                     peer.send(head("/mute/a", token=token))
-                    until(lambda before=entered: small.backend.entered(subject) > before)
+                    small.backend.until_entered(subject, times=entered + 1)
                     peer.vanish()
                     small.backend.release()
     good_client(small)
@@ -250,6 +250,12 @@ def test_a_head_that_is_full_of_promise(small: Standing) -> None:
             peer.send(b"GET /ws/a HTTP/1.1\r\nHost: gw.test\r\n")
         for peer in peers:
             peer.vanish()
-    with enter(small, small.name()):
-        pass
+
+    def is_admitted() -> bool:
+        with Peer(small) as peer:
+            peer.send(head(token=small.token(small.name())))
+            peer.until(lambda data: b"\r\n\r\n" in data)
+            return peer.data.startswith(b"HTTP/1.1 101")
+
+    until(is_admitted, what="room again")
     aftermath(small, was, attacker_was_in=True)

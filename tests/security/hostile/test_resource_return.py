@@ -12,10 +12,10 @@ from tests.security.hostile.attacking import Peer, enter, frame, good_client, he
 from tests.security.hostile.standing import WITHIN, Standing, standing, until
 
 
-@pytest.fixture
-def lone(tmp_path) -> Iterator[Standing]:
-    """A gateway of its own, to be ill-treated."""
-    with standing(tmp_path / "lone", store={"live_when_unavailable": "keep"}) as gateway:
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """A gateway of its own, to be ill-treated, and to recover from it each time."""
+    with standing(tmp_path_factory.mktemp("lone"), store={"live_when_unavailable": "keep"}) as gateway:
         for _ in range(2):
             good_client(gateway)
         yield gateway

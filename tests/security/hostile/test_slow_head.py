@@ -1,4 +1,4 @@
-"""B1, slowness: one deadline for the whole head, whatever trickles in meanwhile, and it costs the others nothing (HS)."""
+"""B1, slowness: one deadline for the whole head, whatever trickles in, and it costs the others nothing (HS)."""
 
 import threading
 

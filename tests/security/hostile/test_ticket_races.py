@@ -252,8 +252,7 @@ def test_ts12_two_credentials_are_never_combined(siege: Standing) -> None:
         head(f"/ws/a?ticket={code}", Authorization="Basic YTpi"),
         head(Authorization=f"Bearer {token}, Bearer {token}"),
     ]
-    for sent in cases:
-        refused(siege, sent, status=400, reason="credential_repeated")
+    refused(siege, *cases, status=400, reason="credential_repeated")
     with Peer(siege) as peer:
         peer.send(head(f"/ws/a?ticket={code}"))
         peer.upgraded()

@@ -1,4 +1,4 @@
-"""TLS's own edges: what is no TLS, half TLS, or TLS at the wrong moment, is nobody's request and no log's flood (TRN)."""
+"""TLS's own edges: what is no TLS, or half TLS, is nobody's request and no log's flood (TRN)."""
 
 import socket
 import ssl

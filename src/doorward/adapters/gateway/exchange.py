@@ -205,6 +205,7 @@ class Exchange(asyncio.Protocol):
         self._linger = linger
         self._left = left
         self._refuse = refuse
+        self._ended = False
         http.refuse = self._end
 
     def begin(self, transport: asyncio.Transport, head: bytes, surplus: bytes) -> None:
@@ -218,6 +219,7 @@ class Exchange(asyncio.Protocol):
 
     def _end(self, deny: Deny) -> None:
         self._missing = 0
+        self._ended = True
         self._refuse(deny)
 
     def data_received(self, data: bytes) -> None:
@@ -230,7 +232,7 @@ class Exchange(asyncio.Protocol):
         """Who has sent the request and a FIN may still read the answer."""
         self._http.eof_received()
         transport = self._http.transport
-        return transport.get_extra_info("ssl_object") is None and not transport.is_closing()
+        return not self._ended and transport.get_extra_info("ssl_object") is None and not transport.is_closing()
 
     def pause_writing(self) -> None:
         self._http.pause_writing()
