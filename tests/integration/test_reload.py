@@ -90,6 +90,8 @@ async def test_a_broken_file_changes_nothing_and_is_told(broken, said, gateway) 
     printed = await hang_up(gateway, "failed")
     assert said in printed
     assert "not reloaded" in printed
+    assert "the old configuration goes on" in printed
+    assert said in gateway.events(kind="reloaded")[-1]["detail"]
     assert await every_time(gateway, 101)
     assert await inside.echoes()
     await inside.close()

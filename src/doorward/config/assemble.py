@@ -27,7 +27,7 @@ from doorward.adapters.web.pages import Page
 from doorward.config.config import Config
 from doorward.config.making import make_assertions, make_keyring, make_sources, make_store, published_keys
 from doorward.config.problem import Problem
-from doorward.config.reloading import issuers_as_before, needs_restart
+from doorward.config.reloading import in_short, issuers_as_before, needs_restart, told
 from doorward.config.rules import rules_of
 from doorward.config.sinks import Sinks
 from doorward.core.peering import is_in
@@ -340,9 +340,7 @@ class Assembly:
     async def reload(self) -> bool:
         """The whole file or nothing. Live connections meet the new rules at their next renewal."""
         found = self._load()
-        problems = [str(problem) for problem in found] if isinstance(found, list) else []
-        if not isinstance(found, list):
-            problems = needs_restart(self._swap.config, found)
+        problems = told(found) if isinstance(found, list) else needs_restart(self._swap.config, found)
         if not problems and not isinstance(found, list):
             try:
                 swap = self._build(found, self._swap)
@@ -352,11 +350,12 @@ class Assembly:
                 self._exchange(swap)
         for problem in problems:
             self._note(f"not reloaded: {problem}")
+        self._note("the old configuration goes on" if problems else "reloaded")
         self._events.emit(
             AuditEvent(
                 kind=EventKind.RELOADED,
                 outcome=Outcome.FAILED if problems else Outcome.DONE,
-                detail=f"{len(problems)} problems" if problems else "",
+                detail=in_short(problems),
             )
         )
         self._sinks.reopen()

@@ -92,7 +92,7 @@ def _own_url(config: Config) -> Iterator[Fault]:
 def _origins(config: Config) -> Iterator[Fault]:
     listed = config.settings.origins.allow
     if not listed and config.settings.routes:
-        hint = 'list the pages\' origins: allow = ["https://app.example.com"]'
+        hint = 'fine where only programs connect; for pages: allow = ["https://app.example.com"]'
         yield warning(ORIGINS, "lists no origin: browsers are refused", hint)
     for index, origin in enumerate(listed):
         if origin in listed[:index]:

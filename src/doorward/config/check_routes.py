@@ -1,5 +1,6 @@
 """The rules across a route's keys, and between routes: the first that matches is taken, so a later one can be dead."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -9,6 +10,7 @@ from doorward.config.grammar import DEFAULT_PORTS
 from doorward.config.problem import Fault, Key, warning
 from doorward.config.schema_routes import LeaseTable, RouteTable
 from doorward.config.tls import pair_faults
+from doorward.core.permissions import permits
 from doorward.core.routing import match
 from doorward.values.credential import Kind, Place
 from doorward.values.rules import Compression, ControlMessages, PathPattern
@@ -121,6 +123,19 @@ def _credentials(config: Config) -> Iterator[Fault]:
             yield warning((*key, "places", route.places.index(Place.QUERY)), "takes tokens in the URL", hint)
 
 
+def _permissions(config: Config) -> Iterator[Fault]:
+    """Tokens may bring a permission by themselves; but who writes [roles] means to give it there."""
+    granted = frozenset(name for names in config.settings.roles.values() for name in names)
+    for index, route in enumerate(config.settings.routes):
+        wanted = route.permission
+        if not granted or wanted is None or permits(granted, wanted):
+            continue
+        pattern = "[^:]+".join(re.escape(part) for part in re.split(r"\{[^{}]*\}", wanted))
+        if not any(re.fullmatch(pattern, name) for name in granted):
+            hint = "right if the tokens carry it themselves; else add it to a role"
+            yield warning(("routes", index, "permission"), "is in no role of [roles]", hint)
+
+
 def _assertions(config: Config) -> Iterator[Fault]:
     for index, route in enumerate(config.settings.routes):
         key: Key = ("routes", index)
@@ -166,6 +181,7 @@ ROUTE_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
     _templates,
     _backends,
     _credentials,
+    _permissions,
     _assertions,
     _lives,
 )

@@ -33,6 +33,8 @@ def _transport(config: Config) -> Iterator[Fault]:
     if config.tls is None and not server.trusted_proxies:
         hint = "give [server] tls, or name the proxies that end TLS in trusted_proxies"
         yield Fault(("server", "tls"), "is not given, and no proxy is trusted: nobody but loopback can connect", hint)
+    if config.tls is not None and not server.trusted_proxies and config.listen.is_loopback:
+        yield warning(("server", "listen"), "is loopback: nobody elsewhere can connect", '"0.0.0.0:443"')
     if config.tls is not None and config.tls.minimum_version == "1.2":
         yield warning(("server", "tls", "minimum_version"), "allows TLS 1.2", "1.3, unless old clients must connect")
     if config.tls is None and server.trusted_proxies:
@@ -47,6 +49,8 @@ def _public_url(config: Config) -> Iterator[Fault]:
     elif not config.public_url.startswith("https://"):
         yield Fault(PUBLIC_URL, "is not https", "tokens and tickets would travel in the clear")
     host = urlsplit(config.public_url).hostname or ""
+    if config.settings.server.public_url is not None and (host == "localhost" or _is_loopback(host)):
+        yield warning(PUBLIC_URL, "is this machine's own name", "nobody else can use it: the address that clients use")
     if host.endswith(("example.com", "example.org", "example.net", ".example", ".invalid", ".test")):
         yield Fault(PUBLIC_URL, "is an example", "write the address that clients use")
 

@@ -1,7 +1,11 @@
 """What a reload may not change, and what of the old it must not forget."""
 
+from collections.abc import Sequence
+
 from doorward.config.config import Config, JwksUrl
+from doorward.config.problem import Problem, Severity
 from doorward.config.rules import rules_of
+from doorward.core.auditing import MAX_DETAIL, clean, mask
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:
@@ -17,7 +21,23 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "audit.file": (old.audit_file, new.audit_file),
         "server.tls": (old.tls is None, new.tls is None),
     }
+    if old.settings.server.public_url is None and new.settings.server.public_url is None:
+        del named["server.public_url"]  # it follows listen, which is named already
     return [f"{name} needs a restart" for name, (before, after) in named.items() if before != after]
+
+
+def told(problems: Sequence[Problem]) -> list[str]:
+    """Why a file was not taken: its errors, each with its hint. A warning would have been no reason."""
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    return [f"{problem}{f' ({problem.hint})' if problem.hint else ''}" for problem in errors]
+
+
+def in_short(reasons: Sequence[str]) -> str:
+    """For the audit: the first, and how many more."""
+    if not reasons:
+        return ""
+    more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return clean(mask(reasons[0]), MAX_DETAIL - len(more)) + more
 
 
 def issuers_as_before(old: Config, new: Config) -> frozenset[str]:

@@ -135,3 +135,20 @@ def test_grace_is_no_longer_than_the_time_between_renewals(tmp_path) -> None:
 def test_warnings(tmp_path, line, path, text) -> None:
     assert errors(tmp_path, ROUTE + line + "\n") == []
     assert (f"routes[0].{path}", text) in warnings(tmp_path, ROUTE + line + "\n")
+
+
+@pytest.mark.parametrize(
+    ("permission", "roles", "is_told"),
+    [
+        ("chat:join", '[roles]\nmember = ["chat:jion"]\n', True),
+        ("chat:join", '[roles]\nmember = ["chat:join"]\n', False),
+        ("chat:join", '[roles]\nmember = ["chat:*"]\n', False),
+        ("chat/{room}:join", '[roles]\nmember = ["chat/lobby:join"]\n', False),
+        ("chat/{room}:join", '[roles]\nmember = ["chat/lobby:send"]\n', True),
+        ("chat:join", "", False),
+    ],
+)
+def test_a_permission_that_no_role_gives_is_told(tmp_path, permission, roles, is_told) -> None:
+    route = f'[[routes]]\npath = "/chat/{{room}}"\nbackend = "ws://127.0.0.1:9000"\npermission = "{permission}"\n'
+    told = ("routes[0].permission", "is in no role of [roles]") in warnings(tmp_path, roles + route)
+    assert told is is_told

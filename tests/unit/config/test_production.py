@@ -57,6 +57,8 @@ def test_what_nobody_should_go_live_with(tmp_path, change, path, text) -> None:
 @pytest.mark.parametrize(
     ("change", "path", "text"),
     [
+        (("https://rt.acme.dev", "https://localhost"), "server.public_url", "is this machine's own name"),
+        (("0.0.0.0:443", "127.0.0.1:443"), "server.listen", "is loopback: nobody elsewhere"),
         (("workers = 2", "workers = 1"), "server.workers", "is 1: one process uses one core"),
         (("key.pem\" }", "key.pem\", minimum_version = \"1.2\" }"), "server.tls.minimum_version", "allows TLS 1.2"),
         (('permission = "chat:join"\n', ""), "routes[0].path", "asks for no permission"),

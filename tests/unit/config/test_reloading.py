@@ -3,7 +3,9 @@
 import pytest
 
 from doorward.config.config import Config
-from doorward.config.reloading import issuers_as_before, needs_restart
+from doorward.config.problem import Problem, Severity
+from doorward.config.reloading import in_short, issuers_as_before, needs_restart, told
+from doorward.core.auditing import MAX_DETAIL
 from tests.unit.config.making import ISSUER, ROUTE, SECRET, good
 
 JWKS = ISSUER + 'algorithms = ["ES256"]\njwks_url = "https://login.test/jwks.json"\n'
@@ -28,6 +30,23 @@ def made(tmp_path, text: str) -> Config:
 def test_what_needs_a_restart_is_named(name: str, changed: str, tmp_path) -> None:
     before = made(tmp_path, ROUTE)
     assert needs_restart(before, made(tmp_path, changed + ROUTE)) == [f"{name} needs a restart"]
+
+
+def test_an_address_that_follows_listen_is_not_named_beside_it(tmp_path) -> None:
+    before, after = made(tmp_path, ROUTE), made(tmp_path, '[server]\nlisten = "127.0.0.1:8899"\n' + ROUTE)
+    assert needs_restart(before, after) == ["server.listen needs a restart"]
+
+
+def test_only_errors_are_reasons_and_they_keep_their_hints() -> None:
+    error = Problem(path="server.listen", line=2, text="is none", hint='"127.0.0.1:8800"', source="a.toml")
+    other = Problem(path="x", line=3, text="is unknown", source="a.toml")
+    warned = Problem(path="y", line=1, text="is odd", severity=Severity.WARNING, source="a.toml")
+    reasons = told([warned, error, other])
+    assert reasons == ['a.toml:2: server.listen: is none ("127.0.0.1:8800")', "a.toml:3: x: is unknown"]
+    assert in_short(reasons) == 'a.toml:2: server.listen: is none ("127.0.0.1:8800"); and 1 more'
+    assert in_short(reasons[1:]) == "a.toml:3: x: is unknown"
+    assert in_short([]) == ""
+    assert len(in_short(["x" * 9999, "y"])) <= MAX_DETAIL + 1
 
 
 def test_all_else_may_change(tmp_path) -> None:

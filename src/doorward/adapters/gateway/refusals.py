@@ -67,6 +67,8 @@ def _page(reason: Reason, wait: int | None) -> tuple[bytes, bytes]:
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
+        "Referrer-Policy: no-referrer",
+        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
         *_EXTRA.get(status, ()),
     ]
     if wait is not None and status in _CAN_WAIT:
