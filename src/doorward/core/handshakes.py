@@ -57,7 +57,7 @@ def parse_head(head: bytes) -> Handshake | Deny:
         return _head(Reason.HEAD_GRAMMAR, "line ends are CR LF only")
     if _CONTROL.search(head):
         return _head(Reason.HEAD_GRAMMAR, "a control character")
-    lines = head[:-4].split(b"\r\n")
+    lines = head[:-4].decode("latin-1").split("\r\n")
     leading = 0
     while leading < len(lines) and not lines[leading]:
         leading += 1
@@ -83,11 +83,11 @@ def read_parts(*, method: str, target: str, version: str, headers: Iterable[tupl
             return _head(Reason.HEAD_GRAMMAR, "a header's name")
         if _CONTROL.search(value) or b"\r" in value or b"\n" in value:
             return _head(Reason.HEAD_GRAMMAR, "a control character")
-        lines.append(name + b":" + value)
+        lines.append((name + b":" + value).decode("latin-1"))
         size += len(name) + len(value)
     if size > MAX_HEAD:
         return _head(Reason.HEAD_TOO_LARGE)
-    request = _request_line(f"{method} {target} {version}".encode("utf-8", "surrogatepass"))
+    request = _request_line(f"{method} {target} {version}".encode("utf-8", "surrogatepass").decode("latin-1"))
     if isinstance(request, Deny):
         return request
     split = _headers(lines)
@@ -122,10 +122,10 @@ def _begins_with_long_line(head: bytes) -> bool:
     return len(rest) > MAX_LINE and rest.find(b"\r\n", 0, MAX_LINE + 2) == -1
 
 
-def _request_line(line: bytes) -> tuple[str, str, str] | Deny:
+def _request_line(line: str) -> tuple[str, str, str] | Deny:
     if len(line) > MAX_LINE:
         return _head(Reason.TARGET_TOO_LONG)
-    match = _REQUEST_LINE.fullmatch(line.decode("latin-1"))
+    match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         return _head(Reason.HEAD_GRAMMAR, "the request line")
     method, target, version = match.groups()
@@ -136,14 +136,15 @@ def _request_line(line: bytes) -> tuple[str, str, str] | Deny:
     return method, target, version
 
 
-def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...] | Deny:
+def _headers(lines: list[str]) -> tuple[tuple[str, str], ...] | Deny:
+    """Names and values of header lines, each character of which stands for one byte."""
     if len(lines) > MAX_HEADERS:
         return _head(Reason.HEAD_TOO_LARGE, f"more than {MAX_HEADERS} headers")
     headers = []
     for line in lines:
         if len(line) > MAX_LINE:
             return _head(Reason.HEAD_TOO_LARGE, f"a header over {MAX_LINE} bytes")
-        text, colon, value = line.decode("latin-1").partition(":")
+        text, colon, value = line.partition(":")
         name = _header_name(text) if len(text) <= _KEPT_NAME else _read_name(text)
         if not colon or name is None:
             return _head(Reason.HEAD_GRAMMAR, "a header's name")
@@ -185,9 +186,8 @@ def decode_path(target: str) -> str | Deny:
             return refused
         if path.count("/") != raw.count("/") or _UNSAFE_IN_PATH.search(path):
             return refused
-    segments = path.split("/")[1:]
     # `..;x` is `..` to servers that know path parameters, such as Tomcat
-    if any(segment.partition(";")[0] in {".", ".."} for segment in segments) or "" in segments[:-1]:
+    if "//" in path or ("/." in path and any(part.partition(";")[0] in {".", ".."} for part in path.split("/"))):
         return refused
     return path
 
