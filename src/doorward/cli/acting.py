@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,11 @@ def warn_if_strange(tools: "Opened", issuer: str | None) -> None:
 def operator() -> str:
     """Who acts, for the audit: the system's account."""
     return pwd.getpwuid(os.getuid()).pw_name
+
+
+def given(token: str) -> str:
+    """A token as it was named: a dash means stdin, since every process of the machine can read an argument."""
+    return sys.stdin.read().strip() if token == "-" else token  # noqa: S105
 
 
 def seconds(text: str) -> float:

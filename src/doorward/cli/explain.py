@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from doorward.cli.acting import act
+from doorward.cli.acting import act, given
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def explain(
     header: Annotated[
         list[str] | None,
         typer.Option("--header", "-H", metavar="HEADER", help="'Name: value'; replaces one that explain would add."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="As Authorization: Bearer; - reads it from stdin.")
     ] = None,
     from_: Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The TCP peer.")] = "127.0.0.1",
     as_json: AsJson = False,
@@ -51,7 +54,8 @@ def explain(
         address = ip_address(from_)
     except ValueError:
         fail(f"{from_!r} is no address", code=Exit.USAGE)
-    head = head_of(parts.path or "/", parts.query, parts.netloc, header or [])
+    shown = [*(header or ()), *([] if token is None else [f"Authorization: Bearer {given(token)}"])]
+    head = head_of(parts.path or "/", parts.query, parts.netloc, shown)
     wire = Wire(address=address, tls=parts.scheme in {"wss", "https"})
 
     async def work(tools: "Opened") -> "Explanation":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, seconds
+from doorward.cli.acting import act, given, instant, operator, seconds
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def inspect(
 
     Example: doorward token issue alice | doorward token inspect -
     """
-    import sys
-
     from doorward.core.proving import prove
     from doorward.service.asking import drive
     from doorward.service.reasons import HINTS, MEANINGS
@@ -100,7 +98,7 @@ def inspect(
     from doorward.values.decision import Deny
     from doorward.values.secret import Secret
 
-    text = sys.stdin.read().strip() if token == "-" else token  # noqa: S105 - a dash means stdin
+    text = given(token)
 
     async def work(tools: "Opened") -> "Principal | Deny":
         proof = await drive(

@@ -25,8 +25,8 @@ def doorward(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, **environment: str) -> Said:
-        result = CliRunner().invoke(app, list(words), env=environment)
+    def run(*words: str, stdin: str = "", **environment: str) -> Said:
+        result = CliRunner().invoke(app, list(words), env=environment, input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)

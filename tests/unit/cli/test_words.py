@@ -43,6 +43,8 @@ def test_explain_names_the_backend_that_it_did_not_ask(made) -> None:
     assert said.code == 0
     assert said.out.splitlines()[-1].startswith("would be let in: alice of ")
     assert said.out.endswith(", if ws://127.0.0.1:9001 answers\n")
+    assert made("explain", "--url", "ws://127.0.0.1:8800/", "--token", token).out == said.out
+    assert made("explain", "--url", "ws://127.0.0.1:8800/", "--token", "-", stdin=f"{token}\n").out == said.out
 
 
 @pytest.mark.parametrize(
