@@ -35,3 +35,12 @@ def siege(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
         for _ in range(3):
             good_client(gateway)
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """Another one, to be ill-treated, and to recover from it each time."""
+    with standing(tmp_path_factory.mktemp("lone"), store={"live_when_unavailable": "keep"}) as gateway:
+        for _ in range(2):
+            good_client(gateway)
+        yield gateway

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,12 @@ from tests.security.hostile.attacking import (
     before,
     enter,
     frame,
-    good_client,
     head,
     post,
     refused,
     text,
 )
-from tests.security.hostile.standing import WITHIN, Standing, standing
+from tests.security.hostile.standing import WITHIN, Standing
 from tests.security.hostile.test_token_oracle import made
 
 # what no log may hold raw: controls, C1, separators, bidi, zero width
@@ -118,43 +116,35 @@ def test_lg01_what_ends_a_connection_is_ours_to_name(siege: Standing) -> None:
     assert canary not in json.dumps(records)
 
 
-@pytest.fixture(scope="module")
-def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    """For floods alone: what they use up of an address's records would be missed by the others."""
-    with standing(tmp_path_factory.mktemp("flooded")) as gateway:
-        good_client(gateway)
-        yield gateway
-
-
-def test_lg05_what_an_address_is_refused_over_and_over_fills_no_disk(flooded: Standing) -> None:
+def test_lg05_what_an_address_is_refused_over_and_over_fills_no_disk(lone: Standing) -> None:
     """Malformed heads come before any rate. The first of them have a record each, then they are counted; a critical
     event in the middle has its own; and no count is lost."""
-    was = before(flooded)
-    size = flooded.audit_file.stat().st_size
-    subject = flooded.name()
+    was = before(lone)
+    size = lone.audit_file.stat().st_size
+    subject = lone.name()
     for place in range(2000):
-        with Peer(flooded) as peer:
+        with Peer(lone) as peer:
             peer.send(b"GET /ws/a HTTP/1.1\n\n")
             peer.finish(WITHIN)
-        flooded.answers.pop()
+        lone.answers.pop()
         if place == 1000:
-            with enter(flooded, subject) as inside:
+            with enter(lone, subject) as inside:
                 inside.send(frame(8, b"\x03\xe8"))
                 inside.finish(WITHIN)
-    records = aftermath(flooded, was, attacker_was_in=True)
+    records = aftermath(lone, was, attacker_was_in=True)
     refusals = [record for record in records if record.get("reason") == "head_grammar"]
     assert len(refusals) <= 600
-    assert flooded.audit_file.stat().st_size - size < 400_000
+    assert lone.audit_file.stat().st_size - size < 400_000
     assert [record["kind"] for record in records if record.get("subject") == subject] == ["handshake", "close"]
 
 
-def test_lg05_a_flood_on_the_desk_fills_no_disk_either(flooded: Standing) -> None:
-    was = before(flooded)
-    size = flooded.audit_file.stat().st_size
+def test_lg05_a_flood_on_the_desk_fills_no_disk_either(lone: Standing) -> None:
+    was = before(lone)
+    size = lone.audit_file.stat().st_size
     for _ in range(1000):
-        with Peer(flooded) as peer:
+        with Peer(lone) as peer:
             peer.send(post("/auth/ticket", {}, Host="evil.example"))
             peer.finish(WITHIN)
-        flooded.answers.pop()
-    aftermath(flooded, was)
-    assert flooded.audit_file.stat().st_size - size < 400_000
+        lone.answers.pop()
+    aftermath(lone, was)
+    assert lone.audit_file.stat().st_size - size < 400_000

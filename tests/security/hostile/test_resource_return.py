@@ -3,22 +3,10 @@
 import json
 import resource
 import sqlite3
-from collections.abc import Iterator
 from time import monotonic
-
-import pytest
 
 from tests.security.hostile.attacking import Peer, enter, frame, good_client, head, judge_refusal, parse, post, text
 from tests.security.hostile.standing import WITHIN, Standing, standing, until
-
-
-@pytest.fixture(scope="module")
-def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    """A gateway of its own, to be ill-treated, and to recover from it each time."""
-    with standing(tmp_path_factory.mktemp("lone"), store={"live_when_unavailable": "keep"}) as gateway:
-        for _ in range(2):
-            good_client(gateway)
-        yield gateway
 
 
 def is_admitted(gateway: Standing) -> bool:

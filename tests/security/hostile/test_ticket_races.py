@@ -122,13 +122,15 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-def test_ts01_a_body_that_is_not_ours_buys_nothing(siege: Standing, body: bytes) -> None:
+def test_ts01_a_body_that_is_not_ours_buys_nothing(siege: Standing) -> None:
     was = before(siege)
-    with Peer(siege) as peer:
-        peer.send(post("/auth/ticket", body, token=siege.token(siege.name())))
-        assert peer.answer().status in {400, 413}
-    assert len(aftermath(siege, was)) == 1
+    for body in BODIES:
+        with Peer(siege) as peer:
+            peer.send(post("/auth/ticket", body, token=siege.token(siege.name())))
+            assert peer.answer().status in {400, 413}, body[:80]
+    records = aftermath(siege, was)
+    assert {record["kind"] for record in records} == {"http"}
+    assert len(records) == len(BODIES)
 
 
 def test_ts04_a_stranger_with_another_origin_does_not_burn_it(siege: Standing) -> None:
@@ -225,10 +227,10 @@ NEAR_MISSES = {
 }
 
 
-@pytest.mark.parametrize("miss", NEAR_MISSES)
-def test_ts10_a_near_miss_is_as_unknown_as_any(siege: Standing, miss: str) -> None:
+def test_ts10_a_near_miss_is_as_unknown_as_any(siege: Standing) -> None:
     code = buy(siege, siege.name())["ticket"]
-    refused(siege, head(f"/ws/a?ticket={NEAR_MISSES[miss](code)}"), status=403, reason="ticket_unknown")
+    misses = [head(f"/ws/a?ticket={miss(code)}") for miss in NEAR_MISSES.values()]
+    refused(siege, *misses, status=403, reason="ticket_unknown")
     with Peer(siege) as peer:
         peer.send(head(f"/ws/a?%74icket={code}"))
         peer.upgraded()
