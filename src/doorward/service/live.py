@@ -211,8 +211,7 @@ class Live:
         if not self.admission.renewable:
             self._happen(Event.LEASE_OVER)
             return
-        terms, expires_at = self.route.lease, self.principal.expires_at
-        self.lease = leases.renew_now(self.lease, terms, expires_at=expires_at, now=now)
+        self.lease = leases.renew_now(self.lease, self.route.lease, expires_at=self.principal.expires_at, now=now)
         self._happen(Event.RENEWAL_DEMANDED)
 
     def put_roles(self, roles: tuple[str, ...]) -> None:
@@ -320,7 +319,8 @@ class Live:
         self.state, action = step(before, event)
         match action:
             case Action.ANNOUNCE:
-                self._gate(Gate.DELIVER)
+                if self.state is State.OPEN:  # other roles while renewing are no renewal
+                    self._gate(Gate.DELIVER)
                 self._announce()
             case Action.ASK:
                 self._ask()

@@ -23,6 +23,7 @@ ROUTES = [
     {"path": "/raw/{rest*}"},
     {"path": "/rated/{room}", "limits": {"messages": "5/s burst 5", "refusals_before_close": 3}},
     {"path": "/ping/{room}", "answer_json_ping": True},
+    {"path": "/grace/{room}", "lease": {"in_grace": "refuse"}},
 ]
 
 

@@ -210,6 +210,24 @@ def test_effect_renew_wants_something_newer(siege: Standing, renewing: bool) -> 
         peer.hears("ready")
 
 
+def test_in_grace_that_refuses_is_not_opened_by_a_change_of_roles(siege: Standing) -> None:
+    """Asked to prove again, on a route that delivers nothing meanwhile: other roles are no proof."""
+    subject = siege.name()
+    old = {"iat": int(time()) - 5, "roles": ["member"]}
+    was = len(siege.backend.messages)
+    with enter(siege, subject, "/grace/a", claims=old, **CONTROLS) as peer:
+        peer.hears("ready")
+        siege.operator.withdraw(subject_of(subject), Effect.RENEW)
+        peer.hears("renew")
+        peer.send(text("one"))
+        assert peer.hears("refused")["reason"] == "expired"
+        siege.operator.withdraw(subject_of(subject), Effect.ROLES, roles=("admin",))
+        peer.hears("ready")
+        peer.send(text("two"))
+        assert peer.hears("refused")["reason"] == "expired"
+    assert siege.backend.messages[was:] == []
+
+
 def test_rv26_many_denials_push_no_earlier_one_out(siege: Standing) -> None:
     """300 revocations of nobody, then an early one is asked for; and each is acknowledged once."""
     subject = siege.name()
