@@ -140,10 +140,10 @@ def parse(raw: bytes) -> Answer:
 class Peer:
     """A client of bytes. `data` is everything that came; `reset` says how it ended."""
 
-    def __init__(self, gateway: Standing) -> None:
+    def __init__(self, gateway: Standing, *, source: str = "127.0.0.1") -> None:
         self.gateway = gateway
         gateway.settled = False
-        self.socket = socket.create_connection(("127.0.0.1", gateway.port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", gateway.port), 10, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = b""
         self.read_to = 0
@@ -289,7 +289,7 @@ class Peer:
 def enter(gateway: Standing, subject: str, target: str = "/ws/a", *, life: float = 60.0, **changed: Any) -> Peer:
     """A socket that was let in, with its 101 read."""
     claims = changed.pop("claims", {})
-    peer = Peer(gateway)
+    peer = Peer(gateway, source=changed.pop("source", "127.0.0.1"))
     try:
         peer.send(head(target, token=gateway.token(subject, life, **claims), **changed))
         peer.upgraded()

@@ -259,3 +259,35 @@ def test_a_head_that_is_full_of_promise(small: Standing) -> None:
 
     until(is_admitted, what="room again")
     aftermath(small, was, attacker_was_in=True)
+
+
+def test_hsk20_silence_from_one_address_leaves_room_for_the_others(roomy: Standing) -> None:
+    """400 places: one address without a head gets a quarter of them, from another one there is room; then all again."""
+    was = before(roomy)
+    inside = enter(roomy, roomy.name("inside"), source="127.0.0.5")
+    silent = [Peer(roomy, source="127.0.0.6") for _ in range(450)]
+    with Peer(roomy, source="127.0.0.6") as late:
+        answer = late.answer()
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    with Peer(roomy, source="127.0.0.7") as other:
+        other.send(head(token=roomy.token(roomy.name())))
+        other.upgraded()
+    assert is_open(inside)
+    for peer in silent:
+        peer.vanish()
+    inside.vanish()
+
+    def room() -> bool:
+        with Peer(roomy, source="127.0.0.6") as peer:
+            peer.send(head(token="bad"))
+            return peer.answer().status == 403
+
+    until(room, what="room again")
+    aftermath(roomy, was, attacker_was_in=True)
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("roomy"), server={"max_connections": 400}) as gateway:
+        good_client(gateway)
+        yield gateway

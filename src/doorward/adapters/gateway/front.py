@@ -22,7 +22,7 @@ from doorward.adapters.gateway.upgrading import accept_of, switching
 from doorward.core.handshakes import parse_head
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
-from doorward.values.peer import Address, Wire
+from doorward.values.peer import Address, Wire, network_of
 
 if TYPE_CHECKING:
     from doorward.adapters.gateway.listening import Listener
@@ -35,6 +35,7 @@ LINGER: Final = 1.0
 _TIMEOUT: Final = Deny(Reason.HEAD_TIMEOUT, Step.HEAD)
 _EARLY_END: Final = Deny(Reason.HEAD_GRAMMAR, Step.HEAD, note="ended before its empty line")
 _SURPLUS: Final = Deny(Reason.HEAD_TOO_LARGE, Step.HEAD, note="more than 64 KiB before the 101")
+_CROWDED: Final = Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
 _OVERLOADED: Final = Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
 _INTERNAL: Final = Deny(Reason.INTERNAL, Step.HEAD)
 
@@ -42,13 +43,25 @@ _INTERNAL: Final = Deny(Reason.INTERNAL, Step.HEAD)
 class Front(asyncio.Protocol):
     """One connection from its accept to its decision. `raw` is its TCP transport, under TLS too, once there is one."""
 
-    __slots__ = ("_deadline", "_head", "_listener", "_over", "_task", "_transport", "proxied", "proxied_tls", "raw")
+    __slots__ = (
+        "_deadline",
+        "_head",
+        "_listener",
+        "_over",
+        "_task",
+        "_transport",
+        "_waits",
+        "proxied",
+        "proxied_tls",
+        "raw",
+    )
 
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
         self._head: Head | None = Head()
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._waits: str | None = None  # as whose it is counted, until its head is there
         self._over = False  # an answer is written, or the connection has become something else
         self.raw: asyncio.Transport | None = None
         self.proxied: Address | None = None
@@ -61,12 +74,41 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         secured = below(transport)
-        if secured is None:
-            self.raw = transport
-        else:
+        welcome = secured is not None or self.accepted(transport)
+        if secured is not None:
             secured.awaiting = None
-        if self._listener.is_full:
+        if not welcome:
+            self.turn_away()
+        elif self._listener.is_full:
             self._refuse_unseen(_OVERLOADED)
+
+    def accepted(self, transport: asyncio.Transport) -> bool:
+        """It is counted among those of its address that have shown no head; a trusted proxy's are many people's."""
+        self.raw = transport
+        address = peer_address(transport)[0]
+        if self._listener.parts.is_trusted(address):
+            return True
+        key = network_of(address)
+        if not self._listener.headless.take(key, self._listener.most_headless):
+            return False
+        self._waits = key
+        return True
+
+    def _shown(self) -> None:
+        key, self._waits = self._waits, None
+        if key is not None:
+            self._listener.headless.give_back(key)
+
+    def turn_away(self) -> None:
+        """No place for it, not even to read its answer in peace; under TLS there is no way to give one."""
+        self._over = True
+        self._deadline.cancel()
+        self._listener.parts.door.refuse(self.wire(), _CROWDED)
+        if self._transport is None:
+            self._cut()
+        else:
+            self._transport.write(refusal(_CROWDED))
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         head = self._head
@@ -82,6 +124,7 @@ class Front(asyncio.Protocol):
             elif whole:
                 self._head = None
                 self._deadline.cancel()
+                self._shown()
                 self._judge(head)
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
             self._listener.parts.wrong("front", error)
@@ -234,6 +277,7 @@ class Front(asyncio.Protocol):
 
     def _left(self) -> None:
         self._deadline.cancel()
+        self._shown()
         self._listener.fronts.discard(self)
         self._listener.left()
 

@@ -15,9 +15,11 @@ from doorward.adapters.gateway.proxy_protocol import Malformed, read_proxy
 from doorward.adapters.gateway.relay_rules import RuleBook
 from doorward.adapters.gateway.secured import Secured, secure
 from doorward.adapters.gateway.sockets import cut, find_vanished
+from doorward.service.asking import Pending
 from doorward.values.decision import Deny, Reason, Step
 
 BACKLOG: Final = 1024
+LEAST_HEADLESS: Final = 64
 SPARE: Final = 64
 """Connections over the limit that still get a 503; any more are cut unread."""
 
@@ -35,12 +37,19 @@ class Listener:
         self.http = HttpSide(parts)
         self.rule_book = RuleBook(b"doorward:" + parts.entropy.bytes(_MARKER_SIZE))
         self.fronts: set[Front] = set()
+        self.headless = Pending()
         self.count = 0
         self._servers: list[asyncio.Server] = []
 
     @property
     def is_full(self) -> bool:
         return self.count > self.parts.max_connections
+
+    @property
+    def most_headless(self) -> int:
+        """Connections of one address that may be without a head at a time: nobody alone can fill all places with
+        silence. Beyond it they are refused, or under TLS cut (HSK-20)."""
+        return max(LEAST_HEADLESS, self.parts.max_connections // 4)
 
     async def open(self, where: Where, *, share: bool) -> Where:
         """Listen. `share`: other processes listen on the same port, and the kernel spreads. Returns the real place.

@@ -17,7 +17,10 @@ SHUTDOWN_WITHIN = 1.0
 class Awaiting(Protocol):
     """Who waits for the TLS handshake's end: it knows the TCP transport at once, and a failure as well."""
 
-    raw: asyncio.Transport | None
+    def accepted(self, transport: asyncio.Transport) -> bool:
+        """The TCP transport, before TLS. False: there is no place for it, and it is to be turned away."""
+
+    def turn_away(self) -> None: ...
 
     def connection_lost(self, exc: Exception | None) -> None: ...
 
@@ -32,9 +35,11 @@ class Secured(SSLProtocol):  # type: ignore[misc]  # not in uvloop's stubs
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.tcp = transport
-        if self.awaiting is not None:
-            self.awaiting.raw = transport
+        awaiting = self.awaiting
+        welcome = awaiting is None or awaiting.accepted(transport)
         super().connection_made(transport)
+        if awaiting is not None and not welcome:
+            awaiting.turn_away()
 
     def connection_lost(self, exc: Exception | None) -> None:
         awaiting, self.awaiting = self.awaiting, None
