@@ -438,7 +438,8 @@ def closed(
     assert not said or said.partition(";")[0] in CLOSE_TEXTS, said
     assert took < ends_within + SLACK
     came = [payload for path, _, payload in gateway.backend.messages[was.messages :] if path == target]
-    assert came == (delivered or [])
+    # what stood before the fault may still be on its way when the connection ends; nothing else may ever come
+    assert came == (delivered or [])[: len(came)]
     records = aftermath(gateway, was, attacker_was_in=True)
     assert [(record["kind"], record.get("reason", "")) for record in records] == [("handshake", ""), ("close", reason)]
     assert records[-1].get("close") == ENDING_CODES.get(reason, records[-1].get("close"))
