@@ -5,7 +5,9 @@ Of the forwarding headers exactly one is read, and of it the right-most address 
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
 from typing import Final
 
 from doorward.values.decision import Deny, Reason, Step
@@ -46,6 +48,8 @@ _NEIGHBOURS: Final = tuple(
         ),
     )
 )
+MAX_HOPS: Final = 32
+"""Of a chain no more are looked at, from the right: who is behind so many trusted proxies is nobody's client."""
 _SAFE: Final = frozenset({"https", "wss"})
 _PORT: Final = re.compile(r":[0-9]{1,5}")
 # RFC 7239 section 4: token or quoted string, without the escapes that no address needs
@@ -118,27 +122,48 @@ def _plain(address: Address | None) -> Address | None:
 def _forwarded(handshake: Handshake, rules: Rules) -> tuple[Address | None, bool | None]:
     """The client's address, and whether its leg and all after it were https (None: nobody says)."""
     if rules.forwarded_header is ForwardedHeader.FORWARDED:
-        hops = _forwarded_hops(handshake.all("forwarded"))
-        place, address = _rightmost_untrusted([name for name, _ in hops], rules.trusted_proxies)
-        protos = [proto for _, proto in hops[place:]]
+        address, protos = _rightmost_untrusted(_hops(handshake.all("forwarded")), rules.trusted_proxies)
         if protos and not protos[0] and set(map(str.lower, protos)) <= _SAFE | {""}:
             return address, None
         protos = [proto for proto in protos if proto]
     else:
-        names = [part.strip(" \t") for line in handshake.all("x-forwarded-for") for part in line.split(",")]
-        _, address = _rightmost_untrusted(names, rules.trusted_proxies)
+        names = ((name.strip(" \t"), "") for name in _from_right(handshake.all("x-forwarded-for")))
+        address, _ = _rightmost_untrusted(names, rules.trusted_proxies)
         protos = [part.strip(" \t") for line in handshake.all("x-forwarded-proto") for part in line.split(",")]
     return address, {proto.lower() for proto in protos} <= _SAFE if protos else None
 
 
-def _rightmost_untrusted(names: list[str], trusted: tuple[Network, ...]) -> tuple[int, Address | None]:
-    """Its place and itself; None from the first that is no address, the left-most where all are trusted."""
+def _rightmost_untrusted(
+    hops: Iterable[tuple[str, str]], trusted: tuple[Network, ...]
+) -> tuple[Address | None, list[str]]:
+    """The address of the first of `hops`, which come from the right, that is not trusted; and the protos from there on,
+    from the left. None from the first that is no address; the last looked at where all are trusted."""
     address: Address | None = None
-    for place in range(len(names) - 1, -1, -1):
-        address = _address(names[place])
+    protos: list[str] = []
+    for name, proto in islice(hops, MAX_HOPS):
+        protos.append(proto)
+        address = _address(name)
         if address is None or not is_in(address, trusted):
-            return place, address
-    return 0, address
+            break
+    return address, protos[::-1]
+
+
+def _from_right(lines: tuple[str, ...]) -> Iterator[str]:
+    """The elements of a list header, the last one first, each cut at a comma that no quotes enclose, seen from there.
+
+    Only what the nearest proxy wrote is surely well formed. Read from the left, or with the lines joined, a quote that
+    a client leaves open would swallow it.
+    """
+    for line in reversed(lines):
+        end = at = len(line)
+        quoted = False
+        while at >= 0:
+            comma = line.rfind(",", 0, at)
+            quoted ^= line.count('"', comma + 1, at) % 2 == 1
+            if comma < 0 or not quoted:
+                yield line[comma + 1 : end]
+                end, quoted = comma, False
+            at = comma
 
 
 def _address(name: str) -> Address | None:
@@ -161,10 +186,9 @@ def _address(name: str) -> Address | None:
     return _plain(found)
 
 
-def _forwarded_hops(lines: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(for, proto) of each element of Forwarded; a malformed element spoils its hop, so that it reads as no address."""
-    hops: list[tuple[str, str]] = []
-    for element in _split_quoted(",".join(lines), ","):
+def _hops(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(for, proto) of each element of Forwarded, from the right; a malformed one reads as no address."""
+    for element in _from_right(lines):
         pairs: dict[str, str] = {}
         for part in _split_quoted(element, ";"):
             match = _PAIR.fullmatch(part.strip(" \t"))
@@ -172,8 +196,7 @@ def _forwarded_hops(lines: tuple[str, ...]) -> list[tuple[str, str]]:
                 pairs = {}
                 break
             pairs[match[1].lower()] = match[2] if match[2] is not None else match[3]
-        hops.append((pairs.get("for", ""), pairs.get("proto", "")))
-    return hops
+        yield pairs.get("for", ""), pairs.get("proto", "")
 
 
 def _split_quoted(text: str, separator: str) -> list[str]:

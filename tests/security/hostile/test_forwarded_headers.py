@@ -222,6 +222,60 @@ def test_one_64_is_one_neighbour(behind: Standing) -> None:
     assert statuses[-1] == 429
 
 
+# ---- RFC 7239 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rfc7239(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(
+        tmp_path_factory.mktemp("rfc7239"),
+        server={"trusted_proxies": ["127.0.0.0/8"], "forwarded_header": "forwarded"},
+    ) as gateway:
+        yield gateway
+
+
+REAL = f"for={CLIENT};proto=https"
+BEFORE_IT = {
+    "nothing": [REAL],
+    "a forged hop": [f"for=6.6.6.6;proto=https, {REAL}"],
+    "an open quote in its line": [f'for="6.6.6.6, {REAL}'],
+    "an open quote in another line": ['for="6.6.6.6', REAL],
+    "an escaped quote": [f'for="\\", {REAL}'],
+    "a quoted comma": [f'for="6.6.6.6, 127.0.0.1", {REAL}'],
+    "empty elements": [f",,,,{REAL}"],
+    "no pairs": [f"=;=;;;, {REAL}"],
+    "trusted hops": [f"for=127.0.0.2;proto=https,for=127.0.0.3;proto=https,{REAL}"],
+    "a thousand of them": ["for=127.0.0.2," * 500 + REAL],
+    "a quote and a thousand commas": ['"' + "," * 3000 + REAL],
+    "thousands of quotes": ['"' * 7001, REAL],
+    "a parameter twice": [f"for=6.6.6.6;for=7.7.7.7, {REAL}"],
+}
+
+
+@pytest.mark.parametrize("case", BEFORE_IT)
+def test_px06_nothing_that_a_client_writes_hides_what_its_proxy_says(rfc7239: Standing, case: str) -> None:
+    """Whoever could spoil the last hop would pass for the proxy: no ban and no rate would find him."""
+    subject = rfc7239.name()
+    lines = [f"Forwarded: {value}" for value in BEFORE_IT[case]]
+    with enter(rfc7239, subject, extra=lines):
+        pass
+    assert rfc7239.record(subject=subject, kind="handshake")["address"] == CLIENT
+
+
+@pytest.mark.parametrize("filler", [";", "", "for=127.0.0.2", '"', 'for="127.0.0.2";a=b;c=d'])
+def test_a_long_chain_costs_no_more_than_a_short_one(rfc7239: Standing, filler: str) -> None:
+    """Step 3 comes before any rate: 16 KiB of hops must not hold up the loop."""
+    chain = ",".join([filler] * (7000 // (len(filler) + 1)))
+    sent = head(token="bad", extra=[f"Forwarded: {chain}", f"Forwarded: {chain},{REAL}"])
+    good_client(rfc7239)
+    work = rfc7239.processor_time()
+    for _ in range(60):
+        with Peer(rfc7239) as peer:
+            peer.send(sent)
+            judge_refusal(peer.answer(), 403)
+    assert (rfc7239.processor_time() - work) / 60 < 0.005
+
+
 # ---- PROXY protocol --------------------------------------------------------------------------------------------------
 
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
