@@ -2,6 +2,9 @@
 
 A test that ran in several reports counts once, and is failed if it failed in any of them. Exits 1 when a test failed,
 when none ran, or when a report is missing or unreadable: that run ended before pytest could close it.
+
+`--again REPORT`: a second run, alone, of those that had failed. What it passes counts as passed, and is listed as
+unsteady, so that nobody can overlook it.
 """
 
 import sys
@@ -22,7 +25,10 @@ def outcomes(report: Path) -> dict[str, str]:
     return found
 
 
-def main(paths: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    paths, again = arguments, {}
+    if arguments[:1] == ["--again"]:
+        paths, again = arguments[2:], outcomes(Path(arguments[1]))
     total: dict[str, str] = {}
     lost = 0
     for path in map(Path, paths):
@@ -34,6 +40,10 @@ def main(paths: list[str]) -> int:
             continue
         for name, outcome in found.items():
             total[name] = max(total.get(name, outcome), outcome, key=OUTCOMES.index)
+    for name, its in sorted(total.items()):
+        if its == "failed" and again.get(name) == "passed":
+            print(f"unsteady: {name} failed, and passed alone")
+            total[name] = "passed"
     for outcome in ("skipped", "failed"):
         for name in sorted(name for name, its in total.items() if its == outcome):
             print(f"{outcome}: {name}")
