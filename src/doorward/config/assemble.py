@@ -60,7 +60,7 @@ class _Swap:
     verifier: Verifier
     published: Mapping[str, PublishedKeys]
     assertions: Mapping[str, Assertions]
-    places: Mapping[str, BackendPlace]
+    places: Mapping[int, BackendPlace]  # by the Route's own identity: one judged by other rules has another place
     tls: ssl.SSLContext | None
 
 
@@ -116,6 +116,7 @@ class Assembly:
             self._swap = self._build(config)
         except (KeysError, OSError) as error:
             raise StartError(str(error)) from error
+        self._before = self._swap  # what the last reload exchanged, for handshakes that were under way
         self._verifier = _CurrentVerifier(self._swap.verifier)
         self._events = Events(clock=self.clock, node=node, worker=worker, report=note)
         self._connections = Connections(self.clock, most=config.max_connections)
@@ -208,7 +209,7 @@ class Assembly:
             verifier=Verifier(sources, report=self._note),
             published={issuer: keys for issuer, keys in sources.items() if isinstance(keys, PublishedKeys)},
             assertions=assertions,
-            places={route.name: self._place(config, route, assertions) for route in rules.routes},
+            places={id(route): self._place(config, route, assertions) for route in rules.routes},
             tls=None
             if tls is None
             else server_context(certificate=tls.certificate_file, key=tls.key_file, minimum=tls.minimum_version),
@@ -257,7 +258,9 @@ class Assembly:
         return None if found is None else found[0]
 
     def backend_of(self, route: Route) -> BackendPlace:
-        return self._swap.places[route.name]
+        """A handshake that began before a reload is served by the rules that judge it."""
+        place = self._swap.places.get(id(route))
+        return self._before.places[id(route)] if place is None else place
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -365,7 +368,7 @@ class Assembly:
         for issuer, keys in self._swap.published.items():
             if swap.published.get(issuer) is not keys:
                 self._watch.errands.run("close keys", keys.close())
-        self._swap = swap
+        self._before, self._swap = self._swap, swap
         self._warm()
         self._verifier.current = swap.verifier
         self._watch.rules = swap.rules
