@@ -18,7 +18,7 @@ from tests.security.hostile.attacking import (
     refused,
     text,
 )
-from tests.security.hostile.standing import WITHIN, Standing
+from tests.security.hostile.standing import WITHIN, Standing, until
 from tests.security.hostile.test_token_oracle import made
 
 # what no log may hold raw: controls, C1, separators, bidi, zero width
@@ -60,6 +60,7 @@ def test_lg01_lg02_one_refusal_is_one_line_that_says_one_thing(siege: Standing, 
     for line in added:
         json.loads(line)
         assert not RAW.search(line), line
+    until(lambda: b"\n" in siege.printed[printed:], what="the plain line")
     plain = siege.printed[printed:].decode()
     assert plain.count("\n") == 1, plain
     assert re.fullmatch(r"\S+Z doorward refused 127\.0\.0\.1 reason=\w+ status=\d{3} ending=\w+\n", plain), plain

@@ -35,6 +35,10 @@ def test_a_handshake_under_way_goes_where_its_own_rules_say(tmp_path, change: st
             holder.execute("BEGIN IMMEDIATE")
             with Peer(gateway) as peer:
                 peer.send(head(f"/b/a?ticket={code}"))
+                for _ in range(3):  # who came after it has been answered: it is at its ticket by now
+                    with Peer(gateway) as later:
+                        later.send(b"GET /healthz HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+                        assert later.answer().status == 200
                 written = gateway.config.read_text()
                 if change == "moved":
                     changed = written.replace('= "/b/{room}"', '= "/b/{room}"\n"permission" = "admin:all"')
