@@ -15,6 +15,7 @@ ROUTES = [
     {"path": "/mute/{room}"},
     {"path": "/deaf/{room}"},
     {"path": "/no/{room}"},
+    {"path": "/dead/{room}", "backend": "ws://127.0.0.1:1"},
     {"path": "/push/{room}"},
     {"path": "/sink/{room}"},
     {"path": "/masked/{room}"},

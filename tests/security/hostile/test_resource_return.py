@@ -5,8 +5,19 @@ import resource
 import sqlite3
 from time import monotonic
 
-from tests.security.hostile.attacking import Peer, enter, frame, good_client, head, judge_refusal, parse, post, text
-from tests.security.hostile.standing import WITHIN, Standing, standing, until
+from tests.security.hostile.attacking import (
+    Peer,
+    aftermath,
+    before,
+    enter,
+    frame,
+    head,
+    judge_refusal,
+    parse,
+    post,
+    text,
+)
+from tests.security.hostile.standing import WITHIN, Standing, until
 
 
 def is_admitted(gateway: Standing) -> bool:
@@ -110,22 +121,15 @@ def test_fx03_a_locked_store_refuses_and_forgets_nothing(lone: Standing) -> None
     inside.socket.close()
 
 
-def test_fx05_a_backend_that_is_not_there(tmp_path) -> None:
-    """502 at once, and no slot, no file, no pending place kept; then it is there."""
-    with standing(
-        tmp_path / "alone", cluster_limits={"connections_per_subject": 2, "pending_per_address": 3}
-    ) as gateway:
-        good_client(gateway)
-        files = gateway.files()
-        backend, gateway.backend = gateway.backend, type(gateway.backend)()
-        spare = gateway.backend
-        backend.close()
-        try:
-            subject = gateway.name()
-            for _ in range(20):
-                with Peer(gateway) as peer:
-                    peer.send(head(token=gateway.token(subject)))
-                    judge_refusal(peer.answer(), 502)
-            until(lambda: gateway.files() <= files, what="its files are closed")
-        finally:
-            spare.close()
+def test_fx05_a_backend_that_is_not_there(siege: Standing) -> None:
+    """502 at once, and no slot, no file, no pending place kept."""
+    was = before(siege)
+    subject = siege.name()
+    for _ in range(20):
+        with Peer(siege) as peer:
+            peer.send(head("/dead/a", token=siege.token(subject)))
+            judge_refusal(peer.answer(), 502)
+    records = aftermath(siege, was)
+    assert [record["reason"] for record in records] == ["backend_unreachable"] * 20
+    with enter(siege, subject):
+        pass
