@@ -27,7 +27,7 @@ setup:
 
 # Both halves run even if the first fails: one run shows everything.
 test: setup
-	@tools/debian chromium nginx
+	@tools/debian chromium nginx haproxy
 	@$(MAKE) --no-print-directory -k test-parallel $(if $(SERIAL),test-serial)
 
 test-parallel: setup
