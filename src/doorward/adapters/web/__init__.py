@@ -3,6 +3,5 @@
 from doorward.adapters.web.app import WebApp
 from doorward.adapters.web.health import Readiness
 from doorward.adapters.web.pages import Page
-from doorward.adapters.web.scope import handshake_of_scope, wire_of_scope
 
-__all__ = ["Page", "Readiness", "WebApp", "handshake_of_scope", "wire_of_scope"]
+__all__ = ["Page", "Readiness", "WebApp"]

@@ -18,7 +18,7 @@ from doorward.adapters.web.answers import HSTS, KEYS, json_answer, problem, resp
 from doorward.adapters.web.body import PeerLeft
 from doorward.adapters.web.desk import Desk, Fault, Jwks, Readiness
 from doorward.adapters.web.pages import Page
-from doorward.adapters.web.scope import handshake_of_scope, wire_of_scope
+from doorward.core.scopes import handshake_of_scope, wire_of_scope
 from doorward.service.issue import Attended
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake

@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from doorward.adapters.web import handshake_of_scope, wire_of_scope
 from doorward.core.handshakes import parse_head
+from doorward.core.scopes import handshake_of_scope, wire_of_scope
 from doorward.values.decision import Deny, Reason
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
