@@ -241,8 +241,11 @@ class Hands(Protocol):
     def tell(self, text: str) -> None:
         """Send a control message, at the next message boundary towards the peer."""
 
-    def ping(self) -> None:
-        """Send our own marked ping at the next frame boundary; its pong comes back as Live.pong()."""
+    def ping(self) -> bool:
+        """Send our own marked ping at the next frame boundary; its pong comes back as Live.pong().
+
+        False where somebody else pings, as an ASGI server does: then no pong is waited for.
+        """
 
     def gate(self, gate: Gate) -> None:
         """What happens to the peer's messages, from the next one on."""

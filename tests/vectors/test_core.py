@@ -147,7 +147,7 @@ def test_there_are_enough_of_them_and_each_has_its_own_name() -> None:
 def test_it_is_well_formed(vector) -> None:
     assert vector.title
     assert vector.why
-    assert set(vector.doors) <= {"core", "gateway"}
+    assert set(vector.doors) <= {"core", "gateway", "asgi"}
     assert vector.doors
     expect = set(vector.expect)
     assert expect <= {"status", "reason", "step", "retry_after", "close", "protocol", "unasked", "admission"}

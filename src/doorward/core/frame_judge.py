@@ -18,19 +18,17 @@ from doorward.core.frame_headers import (
     unmask,
 )
 from doorward.core.frame_messages import JSON_PING, Fate, Message
-from doorward.core.rates import NEVER, take
+from doorward.core.message_judge import MessageJudge
 from doorward.values.decision import Reason
 from doorward.values.message import (
     ControlMessage,
     Dropped,
     FrameRules,
-    Gate,
     JsonPing,
     OwnPong,
     PeerClosed,
     Piece,
     Recognise,
-    Refused,
     Violation,
 )
 
@@ -59,42 +57,22 @@ class Output:
         self.settled = end
 
 
-class FrameJudge:
+class FrameJudge(MessageJudge):
     """The state of one direction between two frames, and the judgement of the next.
 
-    `gate` may be set at any time and counts from the next message. `messages` and `payload_bytes` count what was handed
-    out of the application's messages: whole ones, and bytes; `refused` counts the Refused. `closed` is the peer's Close
-    once it came; `ended` that a Close or a Violation was handed out.
+    `closed` is the peer's Close once it came; `ended` that a Close or a Violation was handed out.
     """
 
-    __slots__ = (
-        "_control_tat",
-        "_first_bytes",
-        "_message",
-        "_message_tat",
-        "closed",
-        "ended",
-        "gate",
-        "messages",
-        "payload_bytes",
-        "refused",
-        "rules",
-    )
+    __slots__ = ("_first_bytes", "_message", "closed", "ended")
 
     def __init__(self, rules: FrameRules) -> None:
-        self.rules = rules
-        self.gate = Gate.DELIVER
+        super().__init__(rules)
         self.closed: PeerClosed | None = None
         self.ended = False
-        self.messages = 0
-        self.payload_bytes = 0
-        self.refused = 0
         # Nothing can be recognised in compressed text: where it is looked for, RSV1 was never negotiated.
         recognise = rules.control_messages is not Recognise.OFF
         self._first_bytes = FIRST_BYTES_DEFLATE if rules.deflate and not recognise else FIRST_BYTES
         self._message: Message | None = None
-        self._message_tat = NEVER
-        self._control_tat = NEVER
 
     # Each returns where to go on, or None where more bytes are needed and nothing was changed.
 
@@ -122,7 +100,7 @@ class FrameJudge:
             self.closed = said
             self.ended = True
             out.insert(frame.end, said)
-        elif self._control_rate_exceeded(now):
+        elif self.control_rate_exceeded(now):
             return self._fail(out, frame.start, Reason.CONTROL_RATE)
         elif frame.opcode == PONG and self.rules.own_ping_marker is not None:
             payload = self._clear(out.data, frame.payload, frame.end)
@@ -171,7 +149,7 @@ class FrameJudge:
                 return self._fail(out, frame.start, Reason.CONTROL_MALFORMED)
         if frame.end > len(out.data):
             return None
-        if self._control_rate_exceeded(now):
+        if self.control_rate_exceeded(now):
             return self._fail(out, frame.start, Reason.CONTROL_RATE)
         out.remove(frame.start, frame.end)
         out.pieces.append(JsonPing() if ping else ControlMessage(self._clear(out.data, frame.payload, frame.end)))
@@ -180,30 +158,17 @@ class FrameJudge:
     def _admit(self, out: Output, frame: Header, message: Message, now: float) -> Reason | None:
         """One of the application's messages: decide its fate, and hand out what was kept back. A Reason ends it all."""
         kept, message.kept = message.kept, b""
-        refused = self._refusal(now)
-        if refused is None:
-            message.fate = Fate.DROP if self.gate is Gate.DROP else Fate.PASS
-            if kept and message.fate is Fate.PASS:
-                out.insert(frame.start, kept)
-                self.payload_bytes += message.matched
-            return None
-        # The receiver inflates a compressed message by what those before it left behind (RFC 7692 section 7.2): with
-        # one missing, the next would be garbage. And where all are dropped, nobody is told of one more.
-        most = self.rules.refusals_before_close
-        if frame.compressed or self.gate is Gate.DROP or (most is not None and self.refused >= most):
-            return refused.reason
-        self.refused += 1
-        out.insert(frame.start, refused)
-        message.fate = Fate.DROP
+        fate = self.verdict(now, compressed=frame.compressed)
+        if isinstance(fate, Reason):
+            return fate
+        if not isinstance(fate, Fate):
+            out.insert(frame.start, fate)
+            fate = Fate.DROP
+        message.fate = fate
+        if kept and fate is Fate.PASS:
+            out.insert(frame.start, kept)
+            self.payload_bytes += message.matched
         return None
-
-    def _refusal(self, now: float) -> Refused | None:
-        if self.gate is Gate.REFUSE:
-            return Refused(Reason.RENEWAL_PENDING, 0.0)
-        if self.rules.message_rate is None:
-            return None
-        self._message_tat, wait = take(self._message_tat, self.rules.message_rate, now)
-        return Refused(Reason.MESSAGE_RATE, wait) if wait else None
 
     def _carry(self, out: Output, frame: Header, message: Message) -> int:
         """The header passes, or is dropped, and of the payload as much as there is."""
@@ -225,12 +190,6 @@ class FrameJudge:
             self.messages += message.fate is Fate.PASS
             self._message = None
         return end
-
-    def _control_rate_exceeded(self, now: float) -> bool:
-        if self.rules.control_rate is None:
-            return False
-        self._control_tat, wait = take(self._control_tat, self.rules.control_rate, now)
-        return wait > 0.0
 
     def _fail(self, out: Output, at: int, reason: Reason) -> int:
         """Nothing from `at` on is processed (RFC 6455 section 7.1.7). What was handed out before stays as it is."""

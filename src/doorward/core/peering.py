@@ -50,6 +50,7 @@ _NEIGHBOURS: Final = tuple(
 )
 MAX_HOPS: Final = 32
 """Of a chain no more are looked at, from the right: who is behind so many trusted proxies is nobody's client."""
+REWRITTEN: Final = "the server believes forwarding headers itself: turn that off (uvicorn: --no-proxy-headers)"
 _SAFE: Final = frozenset({"https", "wss"})
 _PORT: Final = re.compile(r":[0-9]{1,5}")
 # RFC 7239 section 4: token or quoted string, without the escapes that no address needs
@@ -61,6 +62,8 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
 
     A malformed chain from a trusted proxy falls back to the proxy's own address (OPS-05): never to the client's word.
     """
+    if wire.rewritten:
+        return Deny(Reason.FORWARDER_UNTRUSTED, Step.TRANSPORT, note=REWRITTEN)
     direct = _plain(wire.address)
     if direct is not None and is_in(direct, rules.trusted_proxies):
         return _behind_proxy(wire, direct, handshake, rules)
@@ -71,6 +74,12 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
     return Deny(Reason.TRANSPORT_INSECURE, Step.TRANSPORT, note="no TLS, and not from loopback")
 
 
+def is_from_proxy(wire: Wire, rules: Rules) -> bool:
+    """Is the TCP peer one of the trusted proxies? Loopback too must be listed; a Unix socket can't be."""
+    direct = _plain(wire.address)
+    return direct is not None and is_in(direct, rules.trusted_proxies)
+
+
 def presumed_peer(wire: Wire, handshake: Handshake | None, rules: Rules) -> Peer:
     """Whom a refusal at or before step 3 is put down to, in the audit and the strict rate; it lets nobody in.
 
@@ -78,6 +87,8 @@ def presumed_peer(wire: Wire, handshake: Handshake | None, rules: Rules) -> Peer
     clients would be banned for what one of them did. `handshake` None: the head could not be read.
     """
     direct = _plain(wire.address)
+    if wire.rewritten:
+        return Peer(address=None, direct=direct, secure=False, forwarded=True)
     if direct is None or not is_in(direct, rules.trusted_proxies):
         return Peer(address=direct, direct=direct, secure=wire.tls)
     if rules.forwarded_header is ForwardedHeader.PROXY_PROTOCOL:

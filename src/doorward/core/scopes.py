@@ -36,13 +36,30 @@ def handshake_of_scope(scope: Scope) -> Handshake | Deny:
 
 
 def wire_of_scope(scope: Scope) -> Wire:
-    """What the server says of the transport. For servers that take no header's word for it (`proxy_headers` off).
+    """What the server says of the transport, where it did not take a header's word for it (ECOSYSTEM, trap 6).
 
-    No client at all is a Unix socket. Raises ValueError for a client that is no address: nobody knows who that is.
+    A server that did (uvicorn does, of loopback peers, unless `proxy_headers` is off) has put the claimed client in the
+    peer's place: with port 0, or as it stands in the header. Its scheme is then the header's as well, so https is
+    believed only where no header claims it. No client at all is a Unix socket. Raises ValueError for a client that is
+    no address: nobody knows who that is.
     """
     host, port = scope.get("client") or ("", 0)
+    claims = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+    said = any(name.lower() == b"x-forwarded-proto" for name, _ in scope["headers"])
     return Wire(
         address=ip_address(host.partition("%")[0]) if host else None,
         port=port or 0,
-        tls=scope.get("scheme") in {"https", "wss"},
+        tls=scope.get("scheme") in {"https", "wss"} and not said,
+        rewritten=host != "" and (not port or _is_claimed(host, claims)),
     )
+
+
+def _is_claimed(host: str, lines: list[bytes]) -> bool:
+    """Does X-Forwarded-For name this host, with or without a port?"""
+    for line in lines:
+        for claim in line.decode("latin-1").lower().split(","):
+            name = claim.strip(" \t")
+            bare = name[1:].partition("]")[0] if name.startswith("[") else name
+            if host.lower() in {bare, bare.partition(":")[0] if bare.count(":") == 1 else bare}:
+                return True
+    return False

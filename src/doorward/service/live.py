@@ -148,9 +148,9 @@ class Live:
         else:
             self._tell(say.refused(reason=ending.name, retry_after=retry_after or None))
 
-    def dropped(self) -> None:
-        """The backend sent something that looks like a control message of ours: dropped, and audited."""
-        self._watch.events.emit(self._event(EventKind.DROPPED_MESSAGE, Outcome.REFUSED, detail="from the backend"))
+    def dropped(self, detail: str = "from the backend") -> None:
+        """The backend sent what may not come from there, as a control message of ours: dropped, and audited."""
+        self._watch.events.emit(self._event(EventKind.DROPPED_MESSAGE, Outcome.REFUSED, detail=detail))
 
     def pong(self) -> None:
         self._pong_by = NEVER
@@ -158,8 +158,8 @@ class Live:
     def peer_fault(self, reason: Reason) -> None:
         self._happen(Event.PEER_FAULT, reason)
 
-    def backend_fault(self, note: str) -> None:
-        self._happen(Event.BACKEND_FAULT, note=note)
+    def backend_fault(self, note: str, reason: Reason | None = None) -> None:
+        self._happen(Event.BACKEND_FAULT, reason, note=note)
 
     def peer_closed(self, code: int | None, reason: str) -> None:
         self._happen(Event.PEER_CLOSED, ended=Ended.PEER_CLOSED, code=code)
@@ -285,7 +285,8 @@ class Live:
         if now >= self._ping_at:
             self._ping_at = now + PING_EVERY
             self._pong_by = min(self._pong_by, now + PONG_WITHIN)
-            hands.ping()
+            if not hands.ping():
+                self._pong_by = NEVER
         if now >= self._report_at:
             self._report_at = now + REPORT_EVERY
             self._watch.events.emit(self._event(EventKind.INTERVAL, Outcome.DONE, counted=True))

@@ -78,11 +78,12 @@ class _NotingHands:
         message = json.loads(text)
         self._note(Tell(message.pop("type").rpartition(".")[2], tuple(message.items())))
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         if self.pong is None:
             self._note(Ping())
         else:
             self.pong()
+        return True
 
     def gate(self, gate: Gate) -> None:
         self.gated = gate

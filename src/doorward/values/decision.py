@@ -94,6 +94,8 @@ class Reason(StrEnum):
     BACKEND_UNREACHABLE = "backend_unreachable"
     BACKEND_REFUSED = "backend_refused"
     BACKEND_NONSENSE = "backend_nonsense"
+    APP_REFUSED = "app_refused"  # the middleware's backend is the application itself
+    APP_FAILED = "app_failed"
     BACKEND_TIMEOUT = "backend_timeout"
     ADMISSION_TIMEOUT = "admission_timeout"
     DRAINING = "draining"

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from doorward.core.peering import FORWARDING, is_in, peer_of
+from doorward.core.peering import FORWARDING, is_in, peer_of, presumed_peer
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.peer import Peer, Wire
 from doorward.values.rules import ForwardedHeader, Rules
@@ -253,3 +253,14 @@ def test_is_in() -> None:
     assert is_in(ip_address("fd12::1"), TRUSTED)
     assert not is_in(ip_address("11.1.1.1"), TRUSTED)
     assert not is_in(ip_address("11.1.1.1"), ())
+
+
+class TestServersThatBelieveHeaders:
+    """ECOSYSTEM, trap 6: the peer's place holds a claim, so nobody is let in by it, and nobody else pays for it."""
+
+    @pytest.mark.parametrize("claimed", ["203.0.113.9", "10.0.0.5", "127.0.0.1"])
+    def test_nobody_enters(self, claimed) -> None:
+        wire = Wire(ip_address(claimed), tls=True, rewritten=True)
+        law = rules(trusted_proxies=TRUSTED)
+        assert refused(peer_of(wire, handshake("/chat/lobby"), law)) is Reason.FORWARDER_UNTRUSTED
+        assert presumed_peer(wire, handshake("/chat/lobby"), law).is_unknown

@@ -130,9 +130,36 @@ def test_a_raw_path_with_its_query_is_cut_there() -> None:
     ],
 )
 def test_the_wire_as_the_server_says(client: tuple[str, int] | None, scheme: str, wire: Wire) -> None:
-    assert wire_of_scope({"client": client, "scheme": scheme}) == wire
+    assert wire_of_scope({"client": client, "scheme": scheme, "headers": []}) == wire
 
 
 def test_a_client_that_is_no_address_is_nobody() -> None:
     with pytest.raises(ValueError, match="testclient"):
-        wire_of_scope({"client": ("testclient", 1), "scheme": "http"})
+        wire_of_scope({"client": ("testclient", 1), "scheme": "http", "headers": []})
+
+
+@pytest.mark.parametrize(
+    ("client", "claim"),
+    [
+        (("203.0.113.9", 0), b"203.0.113.9"),
+        (("203.0.113.9", 0), b""),
+        (("203.0.113.9", 4711), b"198.51.100.1, 203.0.113.9:4711"),
+        (("2001:db8::9", 4711), b"[2001:DB8::9]:4711"),
+        (("2001:db8::9", 4711), b"2001:db8::9"),
+        (("10.0.0.5", 4711), b"10.0.0.5"),
+    ],
+)
+def test_a_client_that_a_header_claimed_is_told(client: tuple[str, int], claim: bytes) -> None:
+    """ECOSYSTEM, trap 6: uvicorn believes loopback peers."""
+    headers = [(b"X-Forwarded-For", claim)] if claim else []
+    assert wire_of_scope({"client": client, "scheme": "ws", "headers": headers}).rewritten
+
+
+def test_a_chain_that_names_others_only_is_no_rewriting() -> None:
+    headers = [(b"x-forwarded-for", b"198.51.100.1, 127.0.0.11")]
+    assert not wire_of_scope({"client": ("127.0.0.1", 5), "scheme": "ws", "headers": headers}).rewritten
+
+
+def test_https_is_not_believed_where_a_header_says_it() -> None:
+    headers = [(b"x-forwarded-proto", b"https")]
+    assert not wire_of_scope({"client": ("127.0.0.1", 5), "scheme": "wss", "headers": headers}).tls

@@ -20,7 +20,7 @@ class BrokenHands(Recorder):
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         raise RuntimeError("secret text of a bug")
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         raise RuntimeError("secret text of a bug")
 
 

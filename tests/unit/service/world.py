@@ -133,10 +133,11 @@ class Recorder:
     def tell(self, text: str) -> None:
         self.said.append(text)
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         self.pings += 1
         if self.peer is not None:
             self.peer.pong()
+        return True
 
     def gate(self, gate: Gate) -> None:
         self.gates.append(gate)

@@ -78,15 +78,16 @@ class Relay(Joint):
         self._told = [*(self._told or ()), frame]
         walker.ask_break(Boundary.MESSAGE)
 
-    def ping(self) -> None:
+    def ping(self) -> bool:
         walker, transport = self._backend.walker, self._peer.transport
         if self._closing or walker.ended or transport is None:
-            return
+            return True
         if walker.at_frame_boundary:
             transport.write(self._our_ping())
         else:
             self._ping_waits = True
             walker.ask_break(Boundary.FRAME)
+        return True
 
     def _our_ping(self) -> bytes:
         return encode_ping(self._peer.walker.rules.own_ping_marker or b"", mask=None)
