@@ -101,6 +101,7 @@ async def server() -> AsyncIterator[Server]:
     readiness = Readiness(check=one.check, draining=lambda: world.door.draining, clock=world.clock)
     web = WebApp(
         world.desk,
+        door=world.door,
         rules=lambda: world.watch.rules,
         readiness=readiness,
         jwks=lambda: {"keys": []},

@@ -79,6 +79,7 @@ class Watched:
             self.world.events.subscribe(sink)
         self.web = WebApp(
             self.world.desk,
+            door=self.world.door,
             rules=lambda: self.world.watch.rules,
             readiness=FakeReadiness(),
             jwks=lambda: {"keys": []},

@@ -32,6 +32,7 @@ from doorward.config.rules import rules_of
 from doorward.config.sinks import Sinks
 from doorward.core.peering import is_in
 from doorward.core.routing import find_route
+from doorward.core.verifying import is_verify
 from doorward.ports import SignatureVerifier
 from doorward.service.admit import Door
 from doorward.service.asking import Answers
@@ -173,11 +174,13 @@ class Assembly:
         readiness = Readiness(check=self._store.check, draining=lambda: self.door.is_shut, clock=self.clock)
         self._web = WebApp(
             self._desk,
+            door=self.door,
             rules=lambda: self._watch.rules,
             readiness=readiness,
             jwks=lambda: published_keys(self._keyring, self._swap.assertions),
             fault=self._events.fault,
             wire_of=lambda scope: scope["state"]["wire"],
+            handshake_of=lambda scope: scope["state"]["handshake"],
             pages=pages or {},
         )
         self._admin = AdminApp(metrics=self._numbers.text, readiness=readiness, fault=self._events.fault)
@@ -252,6 +255,9 @@ class Assembly:
 
     def is_ours(self, path: str) -> bool:
         return self._web.is_ours(path)
+
+    def is_verify(self, target: str) -> bool:
+        return is_verify(target, self._watch.rules.prefix)
 
     def route_of(self, path: str) -> Route | None:
         found = find_route(self._watch.rules.routes, path)

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 
 from doorward.core.endings import ENDINGS
 from doorward.core.reading import OURS_IN_QUERY
+from doorward.core.verifying import verify_status
 from doorward.values.admission import Admission
 from doorward.values.audit import AuditEvent, EventKind, Outcome, Trail
 from doorward.values.decision import Deny
@@ -96,13 +97,18 @@ def _shown(text: str) -> str:
     return _remembered(text) if len(text) <= MAX_TEXT else clean(mask(text))
 
 
-def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | None) -> AuditEvent:
-    """The one event of a handshake, allowed or refused, from what it had shown by then."""
+def handshake_event(
+    trail: Trail, refused: Deny | None, *, duration: float | None, verified: bool = False
+) -> AuditEvent:
+    """The one event of a handshake, allowed or refused, from what it had shown by then.
+
+    `verified`: a proxy asked about it. Allowed, it is told apart: the connection that comes of it is not ours.
+    """
     identity = trail.identity
     ending = ENDINGS[refused.reason] if refused is not None else None
     peer = trail.peer
     return AuditEvent(
-        kind=EventKind.HANDSHAKE,
+        kind=EventKind.VERIFY if verified and refused is None else EventKind.HANDSHAKE,
         outcome=Outcome.ALLOWED if refused is None else Outcome.REFUSED,
         connection=trail.connection if refused is None else "",
         address=peer.shown if peer is not None else "",
@@ -119,10 +125,17 @@ def handshake_event(trail: Trail, refused: Deny | None, *, duration: float | Non
         place=trail.place.value if trail.place is not None else "",
         reason=refused.reason.value if refused is not None else "",
         ending=ending.name if ending is not None else "",
-        status=101 if ending is None else ending.status,
+        status=_status(refused, verified=verified),
         duration=duration,
         detail=clean(mask(refused.note), MAX_DETAIL) if refused is not None else "",
     )
+
+
+def _status(refused: Deny | None, *, verified: bool) -> int | None:
+    """What was answered."""
+    if refused is None:
+        return 200 if verified else 101
+    return verify_status(refused) if verified else ENDINGS[refused.reason].status
 
 
 def _direct(peer: Peer | None) -> str:

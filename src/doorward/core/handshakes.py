@@ -68,7 +68,7 @@ def parse_head(head: bytes) -> Handshake | Deny:
         return request
     method, target, version = request
     headers = _headers(lines[leading + 1 :])
-    return headers if isinstance(headers, Deny) else _handshake(method, target, version, headers)
+    return headers if isinstance(headers, Deny) else handshake_of(method, target, version, headers)
 
 
 def read_parts(*, method: str, target: str, version: str, headers: Iterable[tuple[bytes, bytes]]) -> Handshake | Deny:
@@ -91,10 +91,11 @@ def read_parts(*, method: str, target: str, version: str, headers: Iterable[tupl
     if isinstance(request, Deny):
         return request
     split = _headers(lines)
-    return split if isinstance(split, Deny) else _handshake(method, target, version, split)
+    return split if isinstance(split, Deny) else handshake_of(method, target, version, split)
 
 
-def _handshake(method: str, target: str, version: str, headers: tuple[tuple[str, str], ...]) -> Handshake | Deny:
+def handshake_of(method: str, target: str, version: str, headers: tuple[tuple[str, str], ...]) -> Handshake | Deny:
+    """A handshake of parts that are in the grammar, names in lower case; of the target only the path is judged."""
     path = decode_path(target)
     if isinstance(path, Deny):
         return path

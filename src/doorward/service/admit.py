@@ -10,10 +10,12 @@ from typing import Final
 from doorward.core.admission import admit
 from doorward.core.auditing import handshake_event
 from doorward.core.peering import presumed_peer
+from doorward.core.verifying import original_of
 from doorward.ports import Connector, Entropy, Store
-from doorward.service.asking import Answers, Passage, Pending, drive
+from doorward.service.asking import Answers, Passage, Pending, Visit, drive
 from doorward.service.live import Live
 from doorward.service.watch import Watch
+from doorward.values.admission import Admission
 from doorward.values.audit import Trail
 from doorward.values.decision import MISSING, Allow, Answer, Decision, Deny, Found, Reason, Step
 from doorward.values.handshake import Handshake
@@ -83,13 +85,33 @@ class Door:
         self._watch.opened(live)
         return live
 
-    async def _decide(
-        self, handshake: Handshake, wire: Wire, passage: Passage, trail: Trail, *, now: float
-    ) -> Decision:
+    async def verify(self, asked: Handshake, wire: Wire) -> Admission | Deny:
+        """Decide on the handshake that a trusted proxy asks about, as on any other; the Deny is audited already.
+
+        What it costs is spent: a ticket, the rates. Nothing stays taken, and no revocation finds the socket that the
+        proxy then opens. Never raises but CancelledError.
+        """
+        clock = self._watch.clock
+        started = clock.now()
+        trail = Trail(path=asked.path)
+        visit = Visit(self._answers, self._pending)
+        decision: Decision = Deny(Reason.PEER_LEFT, Step.HEAD)
+        try:
+            handshake = original_of(asked, wire, self._watch.rules)
+            if isinstance(handshake, Deny):
+                decision = handshake
+            else:
+                decision = await self._decide(handshake, wire, visit, trail, now=started)
+        finally:
+            visit.arrived()
+            self._audit(trail, decision, wire, asked, duration=clock.now() - started, verified=True)
+        return decision if isinstance(decision, Deny) else decision.admission
+
+    async def _decide(self, handshake: Handshake, wire: Wire, passage: Visit, trail: Trail, *, now: float) -> Decision:
         watch = self._watch
         if self.draining:
             return Deny(Reason.DRAINING, Step.HEAD, retry_after=1.0)
-        if watch.connections.full:
+        if watch.connections.full and isinstance(passage, Passage):
             return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
         if watch.events.losing:
             return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
@@ -116,23 +138,30 @@ class Door:
         registered.append(live)
         return Found(None)
 
-    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None) -> None:
-        """Audit what the front refused before the door, and charge it to the address."""
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None:
+        """Audit what was refused before the door, and charge it to the address. `verified`: as one asked about."""
         trail = Trail()
         if handshake is not None:
             trail.path = handshake.path
             trail.origin = handshake.one("origin") or ""
             trail.user_agent = handshake.one("user-agent") or ""
-        self._audit(trail, deny, wire, handshake, duration=None)
+        self._audit(trail, deny, wire, handshake, duration=None, verified=verified)
 
     def _audit(
-        self, trail: Trail, decision: Decision, wire: Wire, handshake: Handshake | None, *, duration: float | None
+        self,
+        trail: Trail,
+        decision: Decision,
+        wire: Wire,
+        handshake: Handshake | None,
+        *,
+        duration: float | None,
+        verified: bool = False,
     ) -> None:
         refused = decision if isinstance(decision, Deny) else None
         if trail.peer is None:
             trail.peer = presumed_peer(wire, handshake, self._watch.rules)
         if isinstance(decision, Allow):
             trail.connection = decision.admission.connection
-        self._watch.events.emit(handshake_event(trail, refused, duration=duration))
+        self._watch.events.emit(handshake_event(trail, refused, duration=duration, verified=verified))
         if refused is not None:
             self._watch.charge(trail.peer, refused)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from doorward.core.proving import Steps
 from doorward.ports import Clock, Connector, SignatureVerifier, SlotStore, Store, StoreError, VerifierError
 from doorward.service.withdrawals import Withdrawals
+from doorward.values.admission import BackendAnswer
 from doorward.values.decision import MISSING, Answer, Found, Unavailable
 from doorward.values.question import (
     AskBan,
@@ -138,27 +139,19 @@ class Answers:
         return Found(self._withdrawals.candidates(question.principal, question.connection))
 
 
-class Passage:
-    """One handshake's way through the door, and what it has taken so far."""
+class Visit:
+    """The way of a handshake that a proxy only asks about: it holds the socket, so no slot, backend or place is taken.
 
-    __slots__ = ("_answers", "_connector", "_pending", "_register", "_slots", "pending", "replaced", "slot")
+    All else is asked as for any other, and what that spends is spent.
+    """
 
-    def __init__(
-        self,
-        answers: Answers,
-        slots: SlotStore,
-        pending: Pending,
-        connector: Connector,
-        register: Callable[[Register], Answer[object]],
-    ) -> None:
+    __slots__ = ("_answers", "_pending", "pending", "slot")
+
+    def __init__(self, answers: Answers, pending: Pending) -> None:
         self._answers = answers
-        self._slots = slots
         self._pending = pending
-        self._connector = connector
-        self._register = register
         self.pending: str | None = None
         self.slot: str | None = None
-        self.replaced: tuple[str, ...] = ()
 
     @property
     def by_type(self) -> Mapping[type, Ask]:
@@ -177,6 +170,41 @@ class Passage:
         self.pending = question.key
         return Found(None)
 
+    async def _take_slot(self, question: TakeSlot, now: float) -> Answer[object]:
+        return Found(Slot())
+
+    async def _open_backend(self, question: OpenBackend, now: float) -> Answer[object]:
+        return Found(BackendAnswer(None))
+
+    async def _registered(self, question: Register, now: float) -> Answer[object]:
+        return Found(None)
+
+    def arrived(self) -> None:
+        """The handshake is over, however it ended."""
+        if self.pending is not None:
+            self._pending.give_back(self.pending)
+            self.pending = None
+
+
+class Passage(Visit):
+    """One handshake's way through the door, and what it has taken so far."""
+
+    __slots__ = ("_connector", "_register", "_slots", "replaced")
+
+    def __init__(
+        self,
+        answers: Answers,
+        slots: SlotStore,
+        pending: Pending,
+        connector: Connector,
+        register: Callable[[Register], Answer[object]],
+    ) -> None:
+        super().__init__(answers, pending)
+        self._slots = slots
+        self._connector = connector
+        self._register = register
+        self.replaced: tuple[str, ...] = ()
+
     async def _open_backend(self, question: OpenBackend, now: float) -> Answer[object]:
         return Found(await self._connector.open(question))
 
@@ -192,9 +220,3 @@ class Passage:
         else:
             self.replaced = answer.replaced
         return Found(answer)
-
-    def arrived(self) -> None:
-        """The handshake is over, however it ended."""
-        if self.pending is not None:
-            self._pending.give_back(self.pending)
-            self.pending = None

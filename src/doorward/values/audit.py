@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     STOPPED = "stopped"
     RELOADED = "reloaded"
     HANDSHAKE = "handshake"
+    VERIFY = "verify"
     RENEWAL = "renewal"
     REFUSED_MESSAGE = "refused_message"
     DROPPED_MESSAGE = "dropped_message"

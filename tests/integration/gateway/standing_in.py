@@ -230,7 +230,7 @@ class StandInDoor:
             deflate=answer.deflate,
         )
 
-    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None) -> None:
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None:
         self.refusals.append(deny)
 
 
@@ -267,6 +267,9 @@ class Parts:
 
     def is_ours(self, path: str) -> bool:
         return path in {"/healthz", "/echo", "/broken"}
+
+    def is_verify(self, target: str) -> bool:
+        return target.startswith("/auth/verify")
 
     def route_of(self, path: str) -> Route | None:
         return self.door.route if path == "/ws" else None

@@ -175,6 +175,16 @@ class TestTheHandshakesEvent:
         event = handshake_event(Trail(), Deny(Reason.HEAD_TIMEOUT, Step.HEAD), duration=None)
         assert (event.address, event.route, event.credential, event.status) == ("", "", "", 408)
 
+    def test_allowed_to_a_proxy_that_asked(self) -> None:
+        event = handshake_event(self.TRAIL, None, duration=0.25, verified=True)
+        assert (event.kind, event.outcome, event.status) == (EventKind.VERIFY, Outcome.ALLOWED, 200)
+
+    def test_refused_to_a_proxy_that_asked_with_the_status_that_it_was_told(self) -> None:
+        event = handshake_event(self.TRAIL, Deny(Reason.ROUTE_UNKNOWN, Step.ROUTE), duration=None, verified=True)
+        assert (event.kind, event.status, event.ending) == (EventKind.HANDSHAKE, 403, "not_found")
+        event = handshake_event(self.TRAIL, Deny(Reason.CREDENTIAL_MISSING, Step.READ), duration=None, verified=True)
+        assert (event.kind, event.status) == (EventKind.HANDSHAKE, 401)
+
     def test_both_addresses_behind_a_proxy(self) -> None:
         through = peer("7.7.7.7", direct=peer("10.0.0.5").address)
         event = handshake_event(Trail(peer=through), None, duration=None)

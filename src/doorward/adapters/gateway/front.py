@@ -120,7 +120,7 @@ class Front(asyncio.Protocol):
         try:
             whole = head.add(data)
             if isinstance(whole, Deny):
-                self._refuse_unseen(whole)
+                self._refuse_unseen(whole, head=head)
             elif whole:
                 self._head = None
                 self._deadline.cancel()
@@ -133,7 +133,7 @@ class Front(asyncio.Protocol):
     def _judge(self, head: Head) -> None:
         handshake = parse_head(head.head)
         if isinstance(handshake, Deny):
-            self._refuse_unseen(handshake)
+            self._refuse_unseen(handshake, head=head)
         elif self._listener.parts.is_ours(handshake.path):
             self._exchange(handshake, head.surplus)
         elif len(head.surplus) > MAX_SURPLUS:
@@ -148,14 +148,14 @@ class Front(asyncio.Protocol):
         if self._over:
             return
         if self._transport is not None and self._head is not None and self._head.begun:
-            self._refuse_unseen(_TIMEOUT)
+            self._refuse_unseen(_TIMEOUT, head=self._head)
             return
         self._listener.parts.door.refuse(self.wire(), _TIMEOUT)
         self._cut()
 
     def eof_received(self) -> bool:
         if not self._over and self._head is not None and self._head.begun:
-            self._refuse_unseen(_EARLY_END)
+            self._refuse_unseen(_EARLY_END, head=self._head)
         return False
 
     # ---- our own endpoints ------------------------------------------------------------------------------------------
@@ -243,12 +243,16 @@ class Front(asyncio.Protocol):
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 
-    def _refuse_unseen(self, deny: Deny, handshake: Handshake | None = None) -> None:
-        """Refuse what the door has not seen: it audits, and charges the address, all the same."""
-        self._listener.parts.door.refuse(self.wire(), deny, handshake)
-        self._refuse(deny, handshake)
+    def _refuse_unseen(self, deny: Deny, handshake: Handshake | None = None, head: Head | None = None) -> None:
+        """Refuse what the door has not seen: it audits, and charges the address, all the same. `head`: could not be
+        read, but a proxy that asks about it is answered as such."""
+        parts = self._listener.parts
+        target = handshake.target if handshake is not None else "" if head is None else head.target
+        verified = parts.is_verify(target)
+        parts.door.refuse(self.wire(), deny, handshake, verified=verified)
+        self._refuse(deny, handshake, verified=verified)
 
-    def _refuse(self, deny: Deny, handshake: Handshake | None = None) -> None:
+    def _refuse(self, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None:
         """Write the answer, say FIN, and leave the peer a moment to read it: a close at once could reset it away."""
         transport = self._transport
         if transport is None or transport.is_closing() or self._over:
@@ -258,10 +262,10 @@ class Front(asyncio.Protocol):
         self._head = None
         self._deadline.cancel()
         page = None
-        if handshake is not None:
+        if handshake is not None and not verified:
             page = refusal_by_close(deny, handshake, self._listener.parts.route_of(handshake.path))
         head_only = handshake is not None and handshake.method == "HEAD"
-        transport.write(page if page is not None else refusal(deny, head_only=head_only))
+        transport.write(page if page is not None else refusal(deny, head_only=head_only, verified=verified))
         end_gently(transport)
         self._linger()
 

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from doorward.core.handshakes import MAX_HEAD, MAX_LEADING_LINES, MAX_LINE
+from doorward.core.verifying import asked_target
 from doorward.values.decision import Deny, Reason, Step
 
 _END: Final = b"\r\n\r\n"
@@ -27,6 +28,11 @@ class Head:
     def begun(self) -> bool:
         """Has anything come at all?"""
         return self._data != b""
+
+    @property
+    def target(self) -> str:
+        """What it asks for, as far as that can be told of one that may be no head: for how its refusal looks."""
+        return asked_target(self.head or self._data)
 
     def add(self, data: bytes) -> bool | Deny:
         """True: the head is whole. False: more must come. A head that is whole may still be refused by its grammar."""

@@ -204,6 +204,9 @@ class AdminSide:
     def is_ours(self, path: str) -> bool:
         return True
 
+    def is_verify(self, target: str) -> bool:
+        return False
+
     def route_of(self, path: str) -> Route | None:
         return None
 

@@ -87,7 +87,7 @@ class Doorstep(Protocol):
 
     async def admit(self, handshake: Handshake, wire: Wire, connector: Connector) -> Reports | Deny: ...
 
-    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None) -> None: ...
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None: ...
 
 
 class FrontParts(Protocol):
@@ -108,6 +108,9 @@ class FrontParts(Protocol):
 
     def is_ours(self, path: str) -> bool:
         """Is this (decoded) path one of our own endpoints? Then it is HTTP whatever `Upgrade` says."""
+
+    def is_verify(self, target: str) -> bool:
+        """Does a proxy ask about its client's handshake there? A refusal is then 401 or 403, whatever its reason."""
 
     def route_of(self, path: str) -> Route | None:
         """The route of a decoded path: how a refusal there looks (`refuse_as`), and which 426 or 405 it may get."""

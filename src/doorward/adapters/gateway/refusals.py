@@ -13,6 +13,7 @@ from doorward.core.forwarding import public_offers
 from doorward.core.frame_headers import encode_close
 from doorward.core.handshakes import offered_protocols
 from doorward.core.reading import CONTROL, PLAIN
+from doorward.core.verifying import verify_status
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.rules import RefuseAs, Route
@@ -44,19 +45,19 @@ _EXTRA: Final = {
 _CAN_WAIT: Final = (429, 503)
 
 
-def refusal(deny: Deny, *, head_only: bool = False) -> bytes:
-    """The whole answer. `head_only`: to a HEAD request, which gets no body (RFC 9110 section 9.3.2)."""
+def refusal(deny: Deny, *, head_only: bool = False, verified: bool = False) -> bytes:
+    """The whole answer. `head_only`: to a HEAD request, which gets no body (RFC 9110 section 9.3.2). `verified`: to a
+    proxy that asks about its client's handshake, which is told 401 or 403."""
     wait = None if deny.retry_after is None else whole_seconds(deny.retry_after)
-    head, body = _page(deny.reason, wait)
+    head, body = _page(deny.reason, wait, verify_status(deny) if verified else ENDINGS[deny.reason].status)
     return head if head_only else head + body
 
 
 @lru_cache(maxsize=1024)
-def _page(reason: Reason, wait: int | None) -> tuple[bytes, bytes]:
+def _page(reason: Reason, wait: int | None, status: int | None) -> tuple[bytes, bytes]:
     ending = ENDINGS[reason]
-    status = ending.status
     if status is None or status not in PHRASES:  # a reason of live connections: no handshake can have it
-        return _page(Reason.INTERNAL, None)
+        return _page(Reason.INTERNAL, None, 500)
     title = PHRASES[status]
     problem = {"type": "about:blank", "title": title, "status": status, "reason": ending.name}
     body = json.dumps(problem, separators=(",", ":")).encode("ascii")
@@ -71,7 +72,7 @@ def _page(reason: Reason, wait: int | None) -> tuple[bytes, bytes]:
         "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
         *_EXTRA.get(status, ()),
     ]
-    if wait is not None and status in _CAN_WAIT:
+    if wait is not None and ending.status in _CAN_WAIT:
         lines.append(f"Retry-After: {wait}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"), body
 

@@ -93,6 +93,7 @@ class Meters:
         self.registry.register(_Connections(connections))
         self._deeds: Final[Mapping[EventKind, Callable[[AuditEvent], None]]] = {
             EventKind.HANDSHAKE: self._handshake,
+            EventKind.VERIFY: self._handshake,
             EventKind.RENEWAL: self._renewal,
             EventKind.REFUSED_MESSAGE: self._refused_message,
             EventKind.DROPPED_MESSAGE: self._dropped_message,

@@ -39,18 +39,19 @@ def json_answer(status: int, members: Mapping[str, object], *, media_type: str =
     return respond(status, json.dumps(members, separators=(",", ":")).encode("ascii"), media_type=media_type)
 
 
-def problem(deny: Deny, *, allow: str = "") -> Response:
-    """What a refusal looks like from outside. `allow` goes with 405."""
+def problem(deny: Deny, *, allow: str = "", status: int | None = None) -> Response:
+    """What a refusal looks like from outside. `allow` goes with 405. `status` in place of the ending's own."""
     ending = ENDINGS[deny.reason]
     # an ending that only a live connection has would be a fault of ours here, and still a refusal
-    status = ending.status or 500
+    own = ending.status or 500
+    status = status or own
     members: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "reason": ending.name,
     }
-    wait = deny.retry_after if deny.retry_after is not None else _RETRY.get(status)
+    wait = deny.retry_after if deny.retry_after is not None else _RETRY.get(own)
     if wait is not None:
         members["retry_after"] = whole_seconds(wait)
     refused = json_answer(status, members, media_type=PROBLEM)

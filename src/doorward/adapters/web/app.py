@@ -16,9 +16,11 @@ from starlette.types import Receive, Scope, Send
 from doorward.adapters.web import cors, endpoints
 from doorward.adapters.web.answers import HSTS, KEYS, json_answer, problem, respond
 from doorward.adapters.web.body import PeerLeft
-from doorward.adapters.web.desk import Desk, Fault, Jwks, Readiness
+from doorward.adapters.web.desk import Desk, Doorstep, Fault, Jwks, Readiness
 from doorward.adapters.web.pages import Page
+from doorward.adapters.web.verify import unverified, verify
 from doorward.core.scopes import handshake_of_scope, wire_of_scope
+from doorward.core.verifying import is_verify
 from doorward.service.issue import Attended
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
@@ -28,6 +30,7 @@ from doorward.values.rules import Rules
 JWKS: Final = "/.well-known/jwks.json"
 ALIVE: Final = "/healthz"
 READY: Final = "/readyz"
+_RESPONSE: Final = "websocket.http.response"  # the ASGI extension: an upgrade may be answered as HTTP
 _READS: Final = ("GET", "HEAD")
 _NO_PAGES: Final[Mapping[str, Page]] = MappingProxyType({})
 
@@ -45,26 +48,31 @@ class WebApp:
     """Endpoints under `rules().prefix`, public keys, health, and `pages` (path -> Page), on any ASGI server.
 
     `rules` gives those in force, so that a reload counts at once. `fault` is told of our own exceptions
-    (service.events.Events.fault). `wire_of` says what the transport knows; the gateway's front knows it best.
+    (service.events.Events.fault). `wire_of` says what the transport knows, and `handshake_of` what was asked; the
+    gateway's front knows both best.
     """
 
     def __init__(
         self,
         desk: Desk,
         *,
+        door: Doorstep,
         rules: Callable[[], Rules],
         readiness: Readiness,
         jwks: Jwks,
         fault: Fault,
         wire_of: Callable[[Scope], Wire] = wire_of_scope,
+        handshake_of: Callable[[Scope], Handshake | Deny] = handshake_of_scope,
         pages: Mapping[str, Page] = _NO_PAGES,
     ) -> None:
         self._desk = desk
+        self._door = door
         self._rules = rules
         self._readiness = readiness
         self._jwks = jwks
         self._fault = fault
         self._wire_of = wire_of
+        self._handshake_of = handshake_of
         self._pages = pages
 
     def is_ours(self, path: str) -> bool:
@@ -82,7 +90,7 @@ class WebApp:
         return path == prefix or path.startswith(prefix + "/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" and _RESPONSE not in (scope.get("extensions") or {}):
             # a server that made a socket of it: closed before it is accepted, which servers answer with 403
             await send({"type": "websocket.close", "code": 4403, "reason": ""})
             return
@@ -92,14 +100,17 @@ class WebApp:
             return
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and 500 without a text
             self._fault("http", error)
-            answer = self._dress(problem(Deny(Reason.INTERNAL, Step.HEAD)), secure=scope.get("scheme") == "https")
+            broken = unverified if is_verify(scope["path"], self._rules().prefix) else problem
+            answer = self._dress(broken(Deny(Reason.INTERNAL, Step.HEAD)), secure=scope.get("scheme") == "https")
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         wire = self._wire_of(scope)
         if scope["path"] in {ALIVE, READY} and self.is_ours(scope["path"]):
-            return self._dress(await self._health(scope["path"], scope["method"]), secure=wire.tls)
-        handshake = handshake_of_scope(scope)
+            return self._dress(await self._health(scope["path"], scope.get("method", "GET")), secure=wire.tls)
+        handshake = self._handshake_of(scope)
+        if is_verify(scope["path"], self._rules().prefix):
+            return await verify(self._door, handshake, wire)
         if isinstance(handshake, Deny):
             self._desk.refuse(handshake, wire=wire)
             return self._dress(problem(handshake), secure=wire.tls)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from doorward.service.issue import Attended, IssuedTicket
 from doorward.service.outside import Renewed
+from doorward.values.admission import Admission
 from doorward.values.credential import Credential
 from doorward.values.decision import Deny
 from doorward.values.handshake import Handshake
@@ -23,6 +24,15 @@ class Desk(Protocol):
     def refuse(
         self, deny: Deny, *, wire: Wire, handshake: Handshake | None = None, attended: Attended | None = None
     ) -> None: ...
+
+
+class Doorstep(Protocol):
+    """service.admit.Door, where proxies ask. What it denies it has audited and charged; what was denied before, goes to
+    `refuse`."""
+
+    async def verify(self, asked: Handshake, wire: Wire) -> Admission | Deny: ...
+
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None: ...
 
 
 class Readiness(Protocol):

@@ -80,3 +80,12 @@ def test_nothing_is_kept_of_a_finished_head_but_itself():
     assert not head.begun
     assert head.add(HEAD + b"x") is True
     assert head.begun
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET /auth/verify?x HT", b"GET /auth/verify?x HTTP/1.1\r\n\r\n", b"GET /auth/verify?x\n"]
+)
+def test_what_it_asks_for_is_known_however_it_ends(data):
+    head = Head()
+    head.add(data)
+    assert head.target == "/auth/verify?x"

@@ -97,3 +97,14 @@ def test_a_browser_must_see_one_of_its_offers(offers, chosen):
     line = b"Sec-WebSocket-Protocol: " + (chosen or b"") + b"\r\n"
     assert (line in page) == (chosen is not None)
     assert b"token" not in page
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_to_a_proxy_that_asks_it_is_401_or_403(reason):
+    deny = Deny(reason, Step.HEAD, retry_after=2.0)
+    head, _, body = refusal(deny, verified=True).partition(b"\r\n\r\n")
+    status = 401 if reason is Reason.CREDENTIAL_MISSING else 403
+    assert head.startswith(f"HTTP/1.1 {status} {PHRASES[status]}\r\nConnection: close\r\n".encode())
+    assert (json.loads(body)["status"], json.loads(body)["reason"]) == (status, ENDINGS[reason].name)
+    assert (b"\r\nRetry-After: 2" in head) is (ENDINGS[reason].status in (429, 503))
+    assert refusal(deny) == refusal(deny, verified=False)

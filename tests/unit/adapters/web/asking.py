@@ -13,9 +13,10 @@ from doorward.core.attending import attend
 from doorward.service.issue import Attended, IssuedTicket
 from doorward.service.outside import Renewed
 from doorward.testing import Reaction, play
+from doorward.values.admission import Admission
 from doorward.values.audit import Trail
 from doorward.values.credential import Credential
-from doorward.values.decision import Deny
+from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
 from doorward.values.rules import Rules
@@ -69,6 +70,25 @@ class FakeDesk:
 
 
 @dataclass
+class FakeDoor:
+    """Fulfils adapters.web.desk.Doorstep: vouches for whom the test says."""
+
+    says: Admission | Deny = Deny(Reason.CREDENTIAL_MISSING, Step.READ)
+    breaks: BaseException | None = None
+    asked: list[Handshake] = field(default_factory=list)
+    refused: list[Deny] = field(default_factory=list)
+
+    async def verify(self, asked: Handshake, wire: Wire) -> Admission | Deny:
+        if self.breaks is not None:
+            raise self.breaks
+        self.asked.append(asked)
+        return self.says
+
+    def refuse(self, wire: Wire, deny: Deny, handshake: Handshake | None = None, *, verified: bool = False) -> None:
+        self.refused.append(deny)
+
+
+@dataclass
 class FakeReadiness:
     is_ready: bool = True
 
@@ -100,6 +120,7 @@ class Site:
     """A web application with its fakes."""
 
     desk: FakeDesk = field(default_factory=FakeDesk)
+    door: FakeDoor = field(default_factory=FakeDoor)
     readiness: FakeReadiness = field(default_factory=FakeReadiness)
     pages: Mapping[str, Page] = field(default_factory=dict)
     faults: list[BaseException] = field(default_factory=list)
@@ -108,6 +129,7 @@ class Site:
     def app(self) -> WebApp:
         return WebApp(
             self.desk,
+            door=self.door,
             rules=lambda: self.desk.rules,
             readiness=self.readiness,
             jwks=lambda: {"keys": [{"kty": "OKP", "kid": "k1"}]},
