@@ -16,9 +16,15 @@ from doorward.service.events import Events
 FINISH_WITHIN = 2.0
 
 
+class AuditTaken(StartError):
+    """Another living process writes to this audit file."""
+
+
 class Sinks:
-    """The sinks of one process. Raises OSError when the audit file can't be opened, StartError where another process
-    has it. Workers are counted from 1."""
+    """The sinks of one process. `number`, from 1, tells which of the node's audit files is its own.
+
+    Raises OSError when that file can't be opened, AuditTaken where another process has it.
+    """
 
     def __init__(
         self,
@@ -29,6 +35,7 @@ class Sinks:
         clock: Clock,
         node: str,
         worker: int,
+        number: int,
         note: Callable[[str], None],
         fault: Callable[[str, BaseException], None],
     ) -> None:
@@ -38,11 +45,11 @@ class Sinks:
         plain = Handoff(PlainStream(sys.stderr), name="the plain log", report=note)
         self._sinks: list[AuditSink] = [metrics, Floods(plain, clock=clock)]
         if config.audit_file is not None:
-            path = path_of_worker(config.audit_file, worker)
+            path = path_of_worker(config.audit_file, number)
             try:
                 lines = JsonLines(path, clock=clock, node=node, worker=worker, chained=config.hash_chain)
             except BlockingIOError as error:
-                raise StartError(f"a gateway is already running here: it writes to {path}") from error
+                raise AuditTaken(f"a gateway is already running here: it writes to {path}") from error
             self._found, self._after = lines.found, lines.after
             file = Handoff(lines, name=str(path), report=note)
             self._files.append(file)

@@ -69,7 +69,6 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         IDENTITY_BANNED=None,
         PERMISSION=None,
         CLAIM_REQUIRED=None,
-        APP_REFUSED=None,
     ),
     **_family(
         "malformed",
@@ -158,19 +157,18 @@ ENDINGS: Final[Mapping[Reason, Ending]] = {
         BACKEND_NONSENSE=None,
         BACKEND_GONE=None,
         BACKEND_PROTOCOL=None,
+        APP_REFUSED=403,
     ),
     **_family("backend_timeout", Retry.BACKOFF, status=504, close=1014, BACKEND_TIMEOUT=None),
     **_family("internal", Retry.BACKOFF, status=500, close=1011, INTERNAL=None, APP_FAILED=None),
 }
 
 _COUNTED: Final = frozenset({"unauthenticated", "refused", "forbidden", "malformed", "not_found"})
-# who is banned is refused anyway; and why an application refuses is its own affair
-_UNCOUNTED: Final = frozenset({Reason.ADDRESS_BANNED, Reason.APP_REFUSED})
 
 
 def counts_as_refusal(reason: Reason) -> bool:
     """Does it charge the address's strict rate for refusals (step 4)? What is our fault or a limit's never does."""
-    return ENDINGS[reason].name in _COUNTED and reason not in _UNCOUNTED
+    return ENDINGS[reason].name in _COUNTED and reason is not Reason.ADDRESS_BANNED
 
 
 def close_text(ending: Ending, *, retry_after: float | None = None) -> str:
