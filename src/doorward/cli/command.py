@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from doorward.config.config import Config
+    from doorward.config.config import Config, Form
     from doorward.config.problem import Problem
 
 DEFAULT_FILE: Final = "doorward.toml"
@@ -53,12 +53,21 @@ def config_file(path: Path | None) -> Path | None:
 
 
 def loaded(
-    path: Path | None, *, overrides: dict[str, Any] | None = None, as_json: bool = False, warn: bool = False
+    path: Path | None,
+    *,
+    overrides: dict[str, Any] | None = None,
+    as_json: bool = False,
+    warn: bool = False,
+    form: "Form | None" = None,
 ) -> "Config":
-    """The configuration; `warn` prints its warnings. Exits with USAGE and every problem when it can't start."""
+    """The configuration; `warn` prints its warnings. Exits with USAGE and every problem when it can't start.
+
+    `form`: what it is to be fit for; None where the command starts nothing.
+    """
+    from doorward.config.config import Form
     from doorward.config.load import load
 
-    found = load(config_file(path), environment=os.environ, overrides=overrides)
+    found = load(config_file(path), environment=os.environ, overrides=overrides, form=form or Form.EITHER)
     if isinstance(found, list):
         if as_json:
             print_json({"ok": False, "problems": problems_as_json(found)})

@@ -38,9 +38,10 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     from doorward.adapters.gateway.main import serve as serve_parts
     from doorward.adapters.gateway.parts import GatewayParts, Where
     from doorward.config.assemble import Assembly
+    from doorward.config.config import Form
     from doorward.config.load import load
 
-    found = loaded(path, warn=True)
+    found = loaded(path, warn=True, form=Form.GATEWAY)
     process = os.getpid()  # the one that takes signals, whoever else works
     install(sys.stderr)
     # several workers leave their numbers for each other here, so that any one answers a scrape for the node
@@ -53,7 +54,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     def build(number: int) -> GatewayParts:
         return Assembly(
             found,
-            load=lambda: load(config_file(path), environment=os.environ),
+            load=lambda: load(config_file(path), environment=os.environ, form=Form.GATEWAY),
             node=node,
             worker=number + 1,
             note=note,

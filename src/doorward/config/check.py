@@ -10,10 +10,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel
 
-from doorward.config.check_routes import ROUTE_CHECKS
-from doorward.config.config import Config
+from doorward.config.check_routes import GATEWAY_ROUTE_CHECKS, ROUTE_CHECKS, missing_backends
+from doorward.config.config import Config, Form
 from doorward.config.grammar import Listen
-from doorward.config.problem import Fault, Key, warning
+from doorward.config.problem import Fault, Key, Severity, warning
 from doorward.config.schema_issuers import SYMMETRIC, IssuerTable
 from doorward.config.settle import files_needed, sqlite_path
 from doorward.config.tls import pair_faults
@@ -25,13 +25,25 @@ PROXIES: Final = ("server", "trusted_proxies")
 ORIGINS: Final = ("origins", "allow")
 
 
-def faults(config: Config, *, open_files: int) -> Iterator[Fault]:
-    """Everything that does not fit together. `open_files` is the soft RLIMIT_NOFILE."""
-    for check in _CHECKS:
+def faults(config: Config, *, form: Form, open_files: int) -> Iterator[Fault]:
+    """Everything that does not fit together for a form. `open_files` is the soft RLIMIT_NOFILE."""
+    if form is Form.MIDDLEWARE:
+        checks, route_checks = (*_CHECKS, _unreadable_here), ROUTE_CHECKS
+    else:
+        checks, route_checks = (*_GATEWAY_CHECKS, *_CHECKS), (*ROUTE_CHECKS, *GATEWAY_ROUTE_CHECKS)
+    for check in (*checks, *route_checks):
         yield from check(config)
-    for route_check in ROUTE_CHECKS:
-        yield from route_check(config)
-    yield from _open_files(config, open_files)
+    if form is not Form.MIDDLEWARE:
+        severity = Severity.ERROR if form is Form.GATEWAY else Severity.WARNING
+        yield from missing_backends(config, severity=severity)
+        yield from _open_files(config, open_files)
+
+
+def _unreadable_here(config: Config) -> Iterator[Fault]:
+    """What only a front of our own can read."""
+    if config.settings.server.forwarded_header is ForwardedHeader.PROXY_PROTOCOL:
+        hint = 'the server reads the connection, and not we: "x-forwarded-for" or "forwarded"'
+        yield Fault(("server", "forwarded_header"), "can't be PROXY protocol in the middleware", hint)
 
 
 def is_public(where: Listen) -> bool:
@@ -232,13 +244,11 @@ def unsafe_keys(table: BaseModel, at: Key = ()) -> Iterator[Key]:
             yield from unsafe_keys(value, (*at, name))
 
 
+_GATEWAY_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (_public_bind, _listeners, _tls)
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
-    _public_bind,
-    _listeners,
     _proxies,
     _own_url,
     _origins,
-    _tls,
     _store,
     _issuers,
     _unsafe,

@@ -7,7 +7,7 @@ from typing import Final
 from doorward.config import patterns
 from doorward.config.config import Config
 from doorward.config.grammar import DEFAULT_PORTS
-from doorward.config.problem import Fault, Key, warning
+from doorward.config.problem import Fault, Key, Severity, warning
 from doorward.config.schema_routes import LeaseTable, RouteTable
 from doorward.config.tls import pair_faults
 from doorward.core.permissions import permits
@@ -53,7 +53,9 @@ def _ours_first(prefix: str, key: Key, pattern: PathPattern) -> Iterator[Fault]:
 
 def _templates(config: Config) -> Iterator[Fault]:
     for index, route in enumerate(config.settings.routes):
-        texts: list[tuple[Key, str]] = [(("routes", index, "backend"), route.backend.path)]
+        texts: list[tuple[Key, str]] = []
+        if route.backend is not None:
+            texts.append((("routes", index, "backend"), route.backend.path))
         if route.permission is not None:
             texts.append((("routes", index, "permission"), route.permission))
         texts.extend((("routes", index, "require", claim), text) for claim, text in route.require.items())
@@ -65,10 +67,21 @@ def _templates(config: Config) -> Iterator[Fault]:
                 yield Fault(key, "names a parameter that the path does not have", f"the path has: {known}", needs=needs)
 
 
+def missing_backends(config: Config, *, severity: Severity) -> Iterator[Fault]:
+    """Where the gateway would find no backend; an application in the middleware is its own."""
+    for index, route in enumerate(config.settings.routes):
+        if route.backend is None:
+            hint = 'backend = "ws://127.0.0.1:9000"; the middleware needs none, its backend is the application'
+            yield Fault(("routes", index, "backend"), "is required by the gateway", hint, severity)
+
+
 def _backends(config: Config) -> Iterator[Fault]:
     for index, route in enumerate(config.settings.routes):
         key: Key = ("routes", index)
-        backend, terms = route.backend, config.backends[route.path.text]
+        backend = route.backend
+        if backend is None:
+            continue
+        terms = config.backends[route.path.text]
         if _is_us(backend, config):
             hint = "a handshake would be passed on for ever: give the backend's own address"
             yield Fault((*key, "backend"), "is the gateway itself", hint, needs=(("server", "listen"),))
@@ -175,13 +188,12 @@ def _messages(key: Key, route: RouteTable) -> Iterator[Fault]:
         yield warning((*key, "compression"), "never comes about where control messages are always on", hint)
 
 
+GATEWAY_ROUTE_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (_backends, _assertions)
 ROUTE_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
     _none,
     _reachable,
     _templates,
-    _backends,
     _credentials,
     _permissions,
-    _assertions,
     _lives,
 )

@@ -5,6 +5,7 @@ Paths are absolute, times are seconds, secrets are Secret. `settings` is what th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, unique
 from pathlib import Path
 
 from doorward.config.grammar import Listen
@@ -12,6 +13,15 @@ from doorward.config.problem import Fault, Key, Problem, shown
 from doorward.config.schema import Settings
 from doorward.values.rules import Network
 from doorward.values.secret import Secret
+
+
+@unique
+class Form(Enum):
+    """For what a configuration is read. What one form does not need is no obstacle to it."""
+
+    GATEWAY = "gateway"
+    MIDDLEWARE = "middleware"
+    EITHER = "either"  # a command that starts neither
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ class Config:
 
     `node` None: the host's name and a random id, made at start. `hosts` as Rules has them. `max_connections` is per
     process. `store_path` None: the store is memory. `audit_file` None: no file. `key_sources` is by issuer, our own
-    left out; `backends` by the route's name.
+    left out; `backends` by the route's name, less routes that have none.
     """
 
     file: Path | None

@@ -10,12 +10,12 @@ import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from doorward.config import check, lines, not_built
 from doorward.config import environment as environment_form
-from doorward.config.config import Config, Locations
+from doorward.config.config import Config, Form, Locations
 from doorward.config.draft import Draft, validate
 from doorward.config.problem import Fault, Key, Problem, Severity
 from doorward.config.settle import Settling
@@ -32,13 +32,16 @@ def load(
     environment: Mapping[str, str],
     overrides: Mapping[str, Any] | None = None,
     open_files: int | None = None,
+    form: Form = Form.EITHER,
+    tree: Mapping[str, Any] | None = None,
 ) -> Config | list[Problem]:
     """The configuration, or all its problems, at least one of them an error.
 
     `path` None: the file that DOORWARD_CONFIG names, else none at all. `overrides` are the flags, as a tree like the
-    file's. `open_files` None: this process's soft RLIMIT_NOFILE.
+    file's. `open_files` None: this process's soft RLIMIT_NOFILE. `form`: for what it is to be fit. `tree`: in place of
+    any file, as tomllib would have read it.
     """
-    if path is None and environment.get(environment_form.CONFIG_VARIABLE):
+    if path is None and tree is None and environment.get(environment_form.CONFIG_VARIABLE):
         path = Path(environment[environment_form.CONFIG_VARIABLE])
     folder = path.absolute().parent if path is not None else Path.cwd()
     sources = _Sources()
@@ -46,6 +49,8 @@ def load(
         problem = sources.read_file(path)
         if problem is not None:
             return [problem]
+    if tree is not None:
+        sources.take(tree)
     sources.add_environment(environment, folder=folder)
     sources.add_flags(overrides or {})
     if _is_too_deep(sources.tree):
@@ -55,14 +60,20 @@ def load(
     limit = open_files if open_files is not None else _open_files()
     settling = Settling(draft.settings, folder)
     config = settling.config(file=path, open_files=limit, locations=locations)
-    return _judged(config, draft, settling.faults, sources.faults, open_files=limit)
+    return _judged(config, draft, settling.faults, sources.faults, form=form, open_files=limit)
 
 
 def _judged(
-    config: Config, draft: Draft, settled: list[Fault], unread: list[tuple[str, Fault]], *, open_files: int
+    config: Config,
+    draft: Draft,
+    settled: list[Fault],
+    unread: list[tuple[str, Fault]],
+    *,
+    form: Form,
+    open_files: int,
 ) -> Config | list[Problem]:
     """What was not built, what can't be read and what does not fit together, beside what is not in the grammar."""
-    drawn = [*not_built.refusals(draft.settings), *settled, *check.faults(config, open_files=open_files)]
+    drawn = [*not_built.refusals(draft.settings), *settled, *check.faults(config, form=form, open_files=open_files)]
     found = [*draft.faults, *(fault for fault in drawn if draft.trusts(fault))]
     problems = [config.locations.problem(fault) for fault in found]
     problems += [replace(config.locations.problem(fault), source=name, line=None) for name, fault in unread]
@@ -134,6 +145,11 @@ class _Sources:
         self.lines = lines.locate(text)
         return None
 
+    def take(self, tree: Mapping[str, Any]) -> None:
+        """Rules in code, in the place of a file. What is changed of it later changes nothing here."""
+        self.file = "config"
+        self.tree = _as_toml(tree)
+
     def _whole(self, text: str, hint: str = "", *, line: int | None = None) -> Problem:
         return Problem(path="", line=line, text=text, hint=hint, source=self.file)
 
@@ -159,6 +175,19 @@ class _Sources:
                 self._mark_flags(value, (*at, name))
             else:
                 self.elsewhere[(*at, name)] = "flags"
+
+
+def _as_toml(value: Any) -> Any:
+    """A copy of a tree as tomllib makes it: tables, lists, and paths as their text."""
+    match value:
+        case Mapping():
+            return {str(name): _as_toml(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_as_toml(inner) for inner in value]
+        case PurePath():
+            return str(value)
+        case _:
+            return value
 
 
 def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> None:

@@ -94,7 +94,7 @@ def master_secret(config: Config) -> MasterSecret:
 
 class Parts:
     """`rules_of` reads a configuration as this form means it. `assertions` are those in force, whose keys are published
-    beside our own. `wire_of` and `handshake_of` say what the transport knows of the peer of an ASGI scope, and its head.
+    beside our own. `wire_of` and `handshake_of` say what is known of an ASGI scope's peer, and its head.
 
     Raises StartError when they can't be built, StoreError when they can't be started.
     """

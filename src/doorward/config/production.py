@@ -132,10 +132,13 @@ def _is_open(path: Path) -> bool:
 def _routes(config: Config) -> Iterator[Fault]:
     for index, route in enumerate(config.settings.routes):
         key: Key = ("routes", index)
-        if route.assertion_algorithm == "none":
+        if route.backend is None:
+            pass
+        elif route.assertion_algorithm == "none":
             hint = "the backend can't tell our requests from anybody's who reaches it"
             yield warning((*key, "assertion_algorithm"), "sends the backend no assertion", hint)
-        if not route.backend.tls and route.backend.host != "localhost" and not _is_loopback(route.backend.host):
+        backend = route.backend
+        if backend is not None and not backend.tls and backend.host != "localhost" and not _is_loopback(backend.host):
             hint = "identities and messages travel in the clear between here and there: wss://, or one machine"
             yield warning((*key, "backend"), "is reached without TLS", hint)
         if route.permission is None:

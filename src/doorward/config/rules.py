@@ -76,7 +76,7 @@ def _route(route: RouteTable, *, without_origin: WithoutOrigin) -> Route:
     lease, limits = route.lease, route.limits
     return Route(
         pattern=route.path,
-        backend=route.backend.text,
+        backend=None if route.backend is None else route.backend.text,
         backend_host=route.backend_host,
         credentials=frozenset(route.credentials),
         places=frozenset(route.places),

@@ -18,6 +18,7 @@ from doorward.config.config import (
     TlsTerms,
 )
 from doorward.config.grammar import bracketed, origin_of_listen
+from doorward.config.patterns import Backend
 from doorward.config.problem import Fault, Key
 from doorward.config.schema import Settings
 from doorward.config.schema_issuers import IssuerTable
@@ -88,7 +89,9 @@ class Settling:
             ticket_ttl=tokens.ticket_ttl,
             key_sources=self._key_sources(),
             backends={
-                route.path.text: self._backend(("routes", index), route) for index, route in enumerate(settings.routes)
+                route.path.text: self._backend(("routes", index), route, route.backend)
+                for index, route in enumerate(settings.routes)
+                if route.backend is not None
             },
             audit_file=self.folder / settings.audit.file if settings.audit.file else None,
             hash_chain=settings.audit.hash_chain,
@@ -161,7 +164,7 @@ class Settling:
             return JwksFile(path)
         return JwksUrl(issuer.jwks_url) if issuer.jwks_url is not None else None
 
-    def _backend(self, key: Key, route: RouteTable) -> BackendTerms:
+    def _backend(self, key: Key, route: RouteTable, backend: Backend) -> BackendTerms:
         tls, inner = route.backend_tls, (*key, "backend_tls")
         terms = BackendTls()
         if tls is not None:
@@ -172,9 +175,9 @@ class Settling:
                 server_name=tls.server_name,
             )
         return BackendTerms(
-            host=route.backend.host,
-            port=route.backend.port,
-            tls=route.backend.tls,
+            host=backend.host,
+            port=backend.port,
+            tls=backend.tls,
             backend_tls=terms,
             assertion_algorithm=route.assertion_algorithm,
             assertion_secret=self._secret(

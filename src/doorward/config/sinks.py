@@ -16,14 +16,14 @@ from doorward.service.events import Events
 FINISH_WITHIN = 2.0
 
 
-class AuditTaken(StartError):
+class AuditTakenError(StartError):
     """Another living process writes to this audit file."""
 
 
 class Sinks:
     """The sinks of one process. `number`, from 1, tells which of the node's audit files is its own.
 
-    Raises OSError when that file can't be opened, AuditTaken where another process has it.
+    Raises OSError when that file can't be opened, AuditTakenError where another process has it.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Sinks:
             try:
                 lines = JsonLines(path, clock=clock, node=node, worker=worker, chained=config.hash_chain)
             except BlockingIOError as error:
-                raise AuditTaken(f"a gateway is already running here: it writes to {path}") from error
+                raise AuditTakenError(f"a gateway is already running here: it writes to {path}") from error
             self._found, self._after = lines.found, lines.after
             file = Handoff(lines, name=str(path), report=note)
             self._files.append(file)

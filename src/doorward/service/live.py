@@ -222,8 +222,7 @@ class Live:
 
     def renewed(self, renewal: Renewal, *, over_socket: bool) -> bool:
         """False, and nothing has changed, where it comes too late: the end is near, or a newer proof was quicker."""
-        if over_socket:
-            self._renewing = False
+        self._renewing = self._renewing and not over_socket
         if self.state not in (State.OPEN, State.RENEWING) or is_older(renewal.principal, self.principal):
             return False
         if renewal.route is not self.route and self._hands is not None:
@@ -235,8 +234,7 @@ class Live:
 
     def renewal_refused(self, deny: Deny, id: str | None, *, over_socket: bool) -> None:
         """A renewal was refused. What is not the peer's fault doesn't count towards the third."""
-        if over_socket:
-            self._renewing = False
+        self._renewing = self._renewing and not over_socket
         if deny.reason is Reason.IDENTITY_CHANGED:
             self._happen(Event.IDENTITY_CHANGED)
             return

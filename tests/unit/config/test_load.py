@@ -75,7 +75,6 @@ def test_every_problem_has_its_line(tmp_path) -> None:
         ("server.listen", 2),
         ("server.workres", 3),
         ("routes[1].path", 10),
-        ("routes[1].backend", 9),
         ("routes[1].lease.grace", 11),
         ("tokens.audience", 13),
     }

@@ -29,7 +29,7 @@ CONTRACT = {
     "unavailable": ({503}, 1013, Retry.BACKOFF),
     "overloaded": ({503}, 1013, Retry.BACKOFF),
     "slow_consumer": ({503}, 1013, Retry.BACKOFF),
-    "backend_unavailable": ({502}, 1014, Retry.BACKOFF),
+    "backend_unavailable": ({502, 403}, 1014, Retry.BACKOFF),  # 403: an application's own no (middleware)
     "backend_timeout": ({504}, 1014, Retry.BACKOFF),
     "internal": ({500}, 1011, Retry.BACKOFF),
 }
