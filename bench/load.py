@@ -8,7 +8,7 @@ import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, TypeVar, cast, overload
 
 from websockets.speedups import apply_mask
 
@@ -53,7 +53,7 @@ class Exchange:
     echo: bytes
 
 
-def opening(url: Url, *, token: str | None = None, ticket: str | None = None) -> Opening:
+def opening(url: Url, *, token: str | None = None, ticket: str | None = None, protocol: str | None = None) -> Opening:
     """A handshake such as a browser-like client sends, with at most one credential."""
     key = base64url(os.urandom(16)).replace("-", "+").replace("_", "/") + "=="
     query = f"?ticket={ticket}" if ticket else ""
@@ -195,6 +195,9 @@ class Socket(asyncio.Protocol):
         return True
 
 
+S = TypeVar("S", bound=Socket)
+
+
 async def in_parallel(jobs: Iterator[Coroutine[None, None, None]], *, at_once: int) -> None:
     """Run all of `jobs`, at most `at_once` together. Raises the first fault, TimeoutError after STEP_SECONDS."""
 
@@ -210,22 +213,26 @@ async def in_parallel(jobs: Iterator[Coroutine[None, None, None]], *, at_once: i
         raise faults.exceptions[0] from None
 
 
-async def connect(url: Url, wanted: Opening) -> Socket:
+async def connect(url: Url, wanted: Opening, kind: type[S]) -> S:
     """A TCP (and TLS) connection on which the handshake has been answered."""
     loop = asyncio.get_running_loop()
     _, socket = await loop.create_connection(
-        lambda: Socket(wanted), "127.0.0.1", url.port, ssl=url.trust, server_hostname="127.0.0.1" if url.trust else None
+        lambda: kind(wanted), "127.0.0.1", url.port, ssl=url.trust, server_hostname="127.0.0.1" if url.trust else None
     )
     await socket.status
     return socket
 
 
-async def open_all(url: Url, wanted: Sequence[Opening]) -> list[Socket]:
+@overload
+async def open_all(url: Url, wanted: Sequence[Opening]) -> list[Socket]: ...
+@overload
+async def open_all(url: Url, wanted: Sequence[Opening], kind: type[S]) -> list[S]: ...
+async def open_all(url: Url, wanted: Sequence[Opening], kind: type[Any] = Socket) -> list[Any]:
     """Open one socket for each of `wanted`. Raises BenchError unless every one is answered with 101."""
     sockets: list[Socket] = []
 
     async def one(opening: Opening) -> None:
-        socket = await connect(url, opening)
+        socket = await connect(url, opening, kind)
         if socket.status.result() != 101:
             raise BenchError(f"handshake {len(sockets)} was answered with {socket.status.result() or 'a cut'}, not 101")
         sockets.append(socket)
@@ -243,7 +250,7 @@ async def refuse_all(url: Url, wanted: Sequence[Opening]) -> None:
     """Send each of `wanted`. Raises BenchError unless every one is answered with 401 or 403."""
 
     async def one(opening: Opening) -> None:
-        socket = await connect(url, opening)
+        socket = await connect(url, opening, Socket)
         if socket.status.result() not in (401, 403):
             socket.cut()
             raise BenchError(f"a forged token was answered with {socket.status.result() or 'a cut'}")

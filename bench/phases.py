@@ -4,8 +4,8 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bench.load import (
@@ -34,8 +34,6 @@ SETTLE: Final = 0.3
 REST: Final = 3.0
 """Seconds before memory is read: buffers are given back, and no keep-alive ping falls due."""
 
-_SEEN: Final = b"GET /seen HTTP/1.1\r\nHost: backend\r\nConnection: close\r\n\r\n"
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -45,6 +43,8 @@ class Sample:
     count: int
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """The figure told apart by the peer's parts, where it has several."""
 
 
 class Load:
@@ -60,10 +60,26 @@ class Load:
         """`count` at this run's size, at least 10."""
         return max(10, round(count * self._factor))
 
-    def token(self, *, genuine: bool = True) -> str:
+    @property
+    def factor(self) -> float:
+        """This run's size: 1 is a measurement, less a trial."""
+        return self._factor
+
+    def serials(self, count: int) -> int:
+        """`count` numbers for a process that makes its own tokens: the first of them."""
+        first = next(self._serials)
+        self._serials = itertools.count(first + count)
+        return first
+
+    def token(self, *, genuine: bool = True, tenant: str = "") -> str:
         """A new token of a subject of its own."""
-        serial = next(self._serials)
-        return mint(self._secret, subject=f"user-{serial}", serial=serial, now=self._now, genuine=genuine)
+        return self.token_of(next(self._serials), genuine=genuine, tenant=tenant)
+
+    def token_of(self, serial: int, *, genuine: bool = True, tenant: str = "") -> str:
+        """The token of this number. Its subject is `user-{serial}`."""
+        return mint(
+            self._secret, subject=f"user-{serial}", serial=serial, now=self._now, genuine=genuine, tenant=tenant
+        )
 
     def openings(self, url: Url, count: int, *, genuine: bool = True) -> list[Opening]:
         """`count` handshakes, each with a token of its own. The forged ones differ in their signature alone."""
@@ -72,7 +88,8 @@ class Load:
 
 async def seen(peer: Peer) -> dict[str, int]:
     """What the backend behind `peer` has seen of upgrades so far."""
-    _, body = await ask(Url(peer.backend_port), _SEEN)
+    port = peer.backend_port
+    _, body = await ask(Url(port), b"GET /seen HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n" % port)
     counts: dict[str, int] = json.loads(body)
     return counts
 
@@ -85,15 +102,17 @@ class Phase(Protocol):
 
 async def counted(peer: Peer, work: Awaitable[object], *, count: int, per: float = 1e6) -> Sample:
     """CPU of the peer for `work` and SETTLE after it: by `count`, in microseconds unless `per` says otherwise."""
-    pids = peer.pids()
+    pids, parts = peer.pids(), peer.parts()
     before, started = cpu(pids), time.monotonic()
+    before_parts = {name: cpu(some) for name, some in parts.items()}
     await work
     wall = time.monotonic() - started
     await asyncio.sleep(SETTLE)
     used = cpu(pids).since(before)
     if set(peer.pids()) != set(pids):
         raise BenchError(f"{peer.name} started or lost a process while it was measured")
-    return Sample(used / count * per, count, used, wall)
+    apart = {name: cpu(some).since(before_parts[name]) / count * per for name, some in parts.items()}
+    return Sample(used / count * per, count, used, wall, apart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 Figures come from /proc: CPU time of all threads of a process tree, and its proportional memory (PSS).
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -48,6 +49,12 @@ class Cpu:
         # Where the kernel keeps no schedstat the two disagree by more than rounding explains.
         agree = abs(fine - ticks) <= 8 * TICK_NS + ticks // 10
         return (fine if agree and earlier.tasks.keys() <= self.tasks.keys() else ticks) / 1e9
+
+
+def busy() -> float:
+    """CPU seconds that this machine has spent on work since it started (/proc/stat: all but idle, iowait, guests)."""
+    fields = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (sum(fields[:8]) - fields[3] - fields[4]) * TICK_NS / 1e9
 
 
 def free_port() -> int:
@@ -118,7 +125,17 @@ def _born(pid: int) -> str | None:
 class Process:
     """One process started by the bench, pinned to one core, that dies with the bench."""
 
-    def __init__(self, command: Sequence[str | Path], *, folder: Path, name: str, core: int) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        folder: Path,
+        name: str,
+        core: int,
+        environment: Mapping[str, str] | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """`urgent`: before all others on its core, where the system allows it."""
         self.name = name
         self._stderr = folder / f"{name}.stderr"
         self._children: dict[int, str | None] = {}
@@ -126,6 +143,9 @@ class Process:
 
         def before_exec() -> None:
             os.sched_setaffinity(0, {core})
+            if urgent:
+                with contextlib.suppress(PermissionError):
+                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
             # A bench that is killed leaves nothing behind.
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -133,6 +153,7 @@ class Process:
             self._popen = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=folder,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -171,13 +192,18 @@ class Process:
                 time.sleep(0.05)
         raise BenchError(f"could not start: port {port} silent for {seconds:.0f} s: {self.stderr_tail()}")
 
-    def stop(self) -> None:
-        """End the process and its children: SIGTERM, and after 5 s SIGKILL to those still there."""
+    def terminate(self) -> None:
+        """Ask it to end, without waiting."""
+        if self.running():
+            self._popen.terminate()
+
+    def stop(self, *, seconds: float = 5.0) -> None:
+        """End the process and its children: SIGTERM, and after `seconds` SIGKILL to those still there."""
         if self.running():
             self.pids()
             self._popen.terminate()
             try:
-                self._popen.wait(5)
+                self._popen.wait(seconds)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait(5)

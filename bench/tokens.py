@@ -20,7 +20,7 @@ def base64url(raw: bytes) -> str:
 _HEADER: Final = base64url(b'{"alg":"HS256","typ":"JWT"}')
 
 
-def mint(secret: bytes, *, subject: str, serial: int, now: int, genuine: bool = True) -> str:
+def mint(secret: bytes, *, subject: str, serial: int, now: int, genuine: bool = True, tenant: str = "") -> str:
     """A token for `subject`, issued at `now` (epoch seconds). Without `genuine` its signature is by another key."""
     claims = {
         "iss": ISSUER,
@@ -29,6 +29,7 @@ def mint(secret: bytes, *, subject: str, serial: int, now: int, genuine: bool = 
         "jti": f"bench-{serial}",
         "iat": now,
         "exp": now + LIFETIME,
+        **({"org": tenant} if tenant else {}),
     }
     signed = f"{_HEADER}.{base64url(json.dumps(claims, separators=(',', ':')).encode())}"
     key = secret if genuine else bytes(reversed(secret))

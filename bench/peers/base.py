@@ -37,6 +37,8 @@ class Peer(ABC):
 
     sells_tickets: ClassVar[bool] = False
     has_tls: ClassVar[bool] = True
+    only_handshakes: ClassVar[bool] = False
+    """Whether everything but its handshakes costs what another peer's does."""
 
     def __init__(self, site: Site, *, tls: bool) -> None:
         self.site = site
@@ -57,7 +59,17 @@ class Peer(ABC):
     def start(self) -> None:
         """Write the configuration and start. Raises BenchError with what the peer wrote when it doesn't come up."""
         self.folder.mkdir()
-        self._process = Process(self.command(), folder=self.folder, name=self.name, core=CORE_UNDER_TEST)
+        self.launch()
+
+    def launch(self) -> None:
+        """`start`, once the folder is there."""
+        self._process = Process(
+            self.command(),
+            folder=self.folder,
+            name=self.name,
+            core=CORE_UNDER_TEST,
+            environment=self.environment(),
+        )
         self._process.wait_listening(self.port, seconds=START_SECONDS)
 
     def pids(self) -> tuple[int, ...]:
@@ -65,6 +77,10 @@ class Peer(ABC):
         if self._process is None:
             raise BenchError(f"{self.name} is not running")
         return self._process.pids()
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Its processes by the part that they play, where there are several whose CPU is worth telling apart."""
+        return {}
 
     def obituary(self) -> str | None:
         """What it wrote before it ended; None while it runs."""
@@ -75,6 +91,10 @@ class Peer(ABC):
         if self._process is not None:
             self._process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def environment(self) -> dict[str, str] | None:
+        """Its environment variables; None for those of the bench."""
+        return None
 
     @abstractmethod
     def command(self) -> list[str | Path]:

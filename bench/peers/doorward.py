@@ -3,21 +3,23 @@
 import json
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
 from bench.load import ORIGIN, Url, ask
-from bench.peers.base import Peer
+from bench.peers.base import Peer, Site
 from bench.processes import BenchError, free_port
 from bench.tokens import AUDIENCE, ISSUER
 
-_ROOT: Final = Path(__file__).parents[2]
-_COMMAND: Final = _ROOT / ".venv/bin/doorward"
+ROOT: Final = Path(__file__).parents[2]
+_COMMAND: Final = ROOT / ".venv/bin/doorward"
 
 _CONFIGURATION: Final = """
 [server]
 listen = "127.0.0.1:{port}"
 node = "bench"
+workers = {workers}
 {tls}
 
 [admin]
@@ -39,6 +41,7 @@ issuer = "{issuer}"
 audience = "{audience}"
 algorithms = ["HS256"]
 secret_file = "issuer.secret"
+{claims}
 
 [cluster_limits]
 connections_per_subject = 100000
@@ -48,17 +51,39 @@ handshakes_per_subject = "1000000/s"
 refusals_per_address = "1000000/s"
 pending_per_address = 100000
 
-[[routes]]
-path = "/bench"
-backend = "ws://127.0.0.1:{backend}"
-credentials = ["token", "ticket"]
-control_messages = "offered"
-limits = {{ messages = "1000000/s", connections_per_subject = 100000 }}
-
+{routes}
 [audit]
 file = "audit.jsonl"
 hash_chain = true
 """
+
+_ROUTE: Final = """
+[[routes]]
+path = "{path}"
+backend = "ws://127.0.0.1:{backend}"
+credentials = ["token", "ticket"]
+control_messages = "offered"
+limits = {{ messages = "1000000/s", connections_per_subject = 100000 }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How a study's Doorward differs from the rows': more workers, more backends (each at `path_of(n)`), the tenant
+    read from the token, a watch on its loop that writes to this file."""
+
+    workers: int = 1
+    more_backends: tuple[int, ...] = ()
+    tenants: bool = False
+    watch: Path | None = None
+
+
+PLAIN: Final = Build()
+
+
+def path_of(backend: int) -> str:
+    """The route of a backend by its number: the site's own is 0."""
+    return "/bench" if backend == 0 else f"/bench-{backend}"
 
 
 class Doorward(Peer):
@@ -69,35 +94,50 @@ class Doorward(Peer):
     shows: ClassVar[tuple[str, ...]] = ("x-doorward-subject", "x-doorward-assertion")
     sells_tickets: ClassVar[bool] = True
 
+    def __init__(self, site: Site, *, tls: bool, build: Build = PLAIN) -> None:
+        super().__init__(site, tls=tls)
+        self.build = build
+
+    @property
+    def configuration(self) -> Path:
+        return self.folder / "doorward.toml"
+
     def command(self) -> list[str | Path]:
         if not _COMMAND.exists():
-            raise BenchError("could not start: .venv/bin/doorward is missing (`make install`)")
+            raise BenchError("could not start: .venv/bin/doorward is missing (`make setup`)")
         certificate = self.site.certificate
         tls = (
             f'tls = {{ certificate_file = "{certificate.certificate}", key_file = "{certificate.key}" }}'
             if self.tls
             else ""
         )
-        configuration = self.folder / "doorward.toml"
-        self._make_key()
-        _secret(self.folder / "issuer.secret", self.site.secret)
-        configuration.write_text(
+        make_key(self.folder, backend=self.site.backend_port)
+        write_secret(self.folder / "issuer.secret", self.site.secret)
+        build = self.build
+        backends = (self.site.backend_port, *build.more_backends)
+        routes = [_ROUTE.format(path=path_of(number), backend=port) for number, port in enumerate(backends)]
+        self.configuration.write_text(
             _CONFIGURATION.format(
                 port=self.port,
+                workers=build.workers,
                 admin=free_port(),
                 tls=tls,
                 origin=ORIGIN,
                 audience=AUDIENCE,
                 issuer=ISSUER,
-                backend=self.site.backend_port,
+                claims='claims = { tenant = "org" }' if build.tenants else "",
+                routes="".join(routes),
             )
         )
-        return [_COMMAND, "run", "-c", configuration]
+        run: list[str | Path] = ["run", "-c", self.configuration]
+        if build.watch is None:
+            return [_COMMAND, *run]
+        return [_COMMAND.with_name("python"), ROOT / "bench/watched.py", build.watch, *run]
 
     @classmethod
     def version(cls) -> str:
         said = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=_ROOT, capture_output=True, text=True, timeout=10
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, timeout=10
         )
         return f"doorward at {said.stdout.strip() or 'an unknown commit'}"
 
@@ -107,18 +147,25 @@ class Doorward(Peer):
         except FileNotFoundError:
             return 0
 
-    def _make_key(self) -> None:
-        """`doorward init` makes the master key, in its own format; its configuration is then replaced by ours."""
-        made = subprocess.run(
-            [_COMMAND, "init", "--backend", f"ws://127.0.0.1:{self.site.backend_port}"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        if made.returncode != 0 or not (self.folder / "doorward.key").exists():
-            tail = " / ".join(made.stderr.strip().splitlines()[-4:])
-            raise BenchError(f"could not start: `doorward init` ended with {made.returncode}: {tail}")
+
+def make_key(folder: Path, *, backend: int) -> None:
+    """`doorward init` makes the master key, in its own format; its configuration is then replaced by ours."""
+    made = subprocess.run(
+        [_COMMAND, "init", "--backend", f"ws://127.0.0.1:{backend}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    if made.returncode != 0 or not (folder / "doorward.key").exists():
+        tail = " / ".join(made.stderr.strip().splitlines()[-4:])
+        raise BenchError(f"could not start: `doorward init` ended with {made.returncode}: {tail}")
+
+
+def write_secret(path: Path, raw: bytes) -> None:
+    """A file of mode 0600, made now."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(raw)
 
 
 async def buy_ticket(url: Url, *, token: str) -> str:
@@ -136,8 +183,3 @@ async def buy_ticket(url: Url, *, token: str) -> str:
         raise BenchError(f"a ticket was not sold: {status} {answer[:200].decode(errors='replace')}")
     ticket: str = json.loads(answer)["ticket"]
     return ticket
-
-
-def _secret(path: Path, raw: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(raw)

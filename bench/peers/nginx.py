@@ -25,16 +25,16 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  server {{
+{upstream}  server {{
     listen 127.0.0.1:{port}{ssl} backlog=4096;
     {certificate}
-    location / {{
+{check}    location / {{
       proxy_pass http://127.0.0.1:{backend};
       proxy_http_version 1.1;
       proxy_set_header Host $host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
-      proxy_read_timeout 1h;
+{authentication}      proxy_read_timeout 1h;
       proxy_send_timeout 1h;
     }}
   }}
@@ -55,6 +55,7 @@ class Nginx(Peer):
             if self.tls
             else ""
         )
+        check, authentication = self.authentication()
         configuration = self.folder / "nginx.conf"
         configuration.write_text(
             _CONFIGURATION.format(
@@ -66,9 +67,20 @@ class Nginx(Peer):
                 ssl=" ssl" if self.tls else "",
                 certificate=tls,
                 backend=self.site.backend_port,
+                upstream=self.upstream(),
+                check=check,
+                authentication=authentication,
             )
         )
         return [_binary(), "-p", self.folder, "-e", self.folder / "error.log", "-c", configuration]
+
+    def upstream(self) -> str:
+        """Servers besides the backend."""
+        return ""
+
+    def authentication(self) -> tuple[str, str]:
+        """How it finds out who comes: a location of its own, and what the backend's location says of it."""
+        return "", ""
 
     @classmethod
     def version(cls) -> str:
