@@ -15,7 +15,7 @@ help:
 	@echo "make demo    the gateway with a chat to try it on, on this machine"
 	@echo "make test    every test; installs what they need"
 	@echo "make check   format, lint, types, floors and the fast tests: about a minute"
-	@echo "make bench   the numbers, against nginx and Envoy: under ten minutes"
+	@echo "make bench   the numbers, against nginx, Envoy and HAProxy: a quarter of an hour"
 	@echo "also: setup  lock  format  clean"
 
 demo:
@@ -58,8 +58,8 @@ check-tests: setup
 bench:
 	@tools/setup runtime
 	@tools/setup bench
-	@tools/debian nginx
-	@PYTHONPATH=. .venv-bench/bin/python -m bench
+	@tools/debian nginx haproxy
+	@PYTHONPATH=. .venv-bench/bin/python -m bench $(BENCH)
 
 lock: setup
 	@UPGRADE=$(UPGRADE) tools/lock
