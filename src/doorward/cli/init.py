@@ -1,4 +1,7 @@
-"""`doorward init`: a file that starts, with every line explained, and a key. A key is never overwritten."""
+"""`doorward init`: a file that starts, with every line explained, and a key. A key is never overwritten.
+
+Without a backend it is the middleware's file: the same grammar, less what only the gateway listens or connects to.
+"""
 
 import os
 from pathlib import Path
@@ -8,15 +11,26 @@ import typer
 
 from doorward.cli.command import DEFAULT_FILE, Exit, check_command, fail, say_next
 
-TEMPLATE: Final = """\
+GATEWAY: Final = """\
 # doorward.toml: one route in front of one backend. `doorward check` shows every problem at once.
 # Every key with its default: `doorward config env`. Relative file names start at this file's folder.
 
 [server]
 listen = "127.0.0.1:8800"      # for everybody: "0.0.0.0:443", with tls, or behind a proxy in trusted_proxies
 # public_url = "https://rt.example.com"      # the address that clients use; required unless listen is loopback
-# tls = {{ certificate_file = "cert.pem", key_file = "key.pem" }}
+# tls = { certificate_file = "cert.pem", key_file = "key.pem" }
+"""
 
+MIDDLEWARE: Final = """\
+# doorward.toml: for the middleware in your app. `doorward check` shows every problem at once.
+# Every key with its default: `doorward config env`. Relative file names start at this file's folder.
+
+[server]
+# public_url = "https://rt.example.com"      # the address that clients use; without it, only this machine's names
+# trusted_proxies = ["127.0.0.1/32"]         # whose X-Forwarded-For is believed
+"""
+
+TERMS: Final = """
 [origins]
 allow = []                     # pages that may connect: ["https://app.example.com"]. None: browsers are refused
 without_origin = "allow"       # programs send no Origin; they show a token or a ticket
@@ -25,7 +39,7 @@ without_origin = "allow"       # programs send no Origin; they show a token or a
 url = "sqlite:///doorward.db"
 
 [tokens]
-key_file = "{key_file}"      # the master secret: keep it, and keep it to yourself
+key_file = "doorward.key"      # the master secret: keep it, and keep it to yourself
 
 # Whose tokens are accepted, besides those of `doorward token issue`:
 # [[issuers]]
@@ -35,8 +49,10 @@ key_file = "{key_file}"      # the master secret: keep it, and keep it to yourse
 # jwks_url = "https://login.example.com/jwks.json"
 
 [[routes]]
-path = "/{{rest*}}"              # everything; narrower routes go above it: "/chat/{{room}}"
-backend = "{backend}"
+path = "/{rest*}"              # everything; narrower routes go above it: "/chat/{room}"
+"""
+
+LAST: Final = """\
 credentials = ["token", "ticket"]
 # permission = "chat:join"     # what the token must carry, or a role in [roles] must grant
 """
@@ -44,8 +60,13 @@ credentials = ["token", "ticket"]
 
 def init(
     backend: Annotated[
-        str, typer.Option("--backend", metavar="URL", help="The WebSocket server behind it: ws://HOST:PORT or wss://.")
-    ],
+        str | None,
+        typer.Option(
+            "--backend",
+            metavar="URL",
+            help="The WebSocket server behind the gateway: ws://HOST:PORT or wss://. Left out: for the middleware.",
+        ),
+    ] = None,
     config: Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The file to write.")] = Path(
         DEFAULT_FILE
     ),
@@ -53,24 +74,17 @@ def init(
 ) -> None:
     """Write a commented doorward.toml and doorward.key.
 
-    The file has one route, for everything; the key (mode 0600) is new, or the one that is there. Where the file is
-    there and its key is not, only the key is written.
+    The file has one route, for everything: to a backend, or, without --backend, for the middleware in your app. The
+    key (mode 0600) is new, or the one that is there. Where the file is there and its key is not, only the key is
+    written.
 
     Example: doorward init --backend ws://127.0.0.1:9000
     """
     from doorward.adapters.crypto.master import KeyFileError, create_key_file
     from doorward.adapters.system import SystemEntropy
-    from doorward.config.grammar import GrammarError
-    from doorward.config.patterns import backend as parsed
 
-    try:
-        target = parsed(backend)
-    except GrammarError as wrong:
-        # what has a user name in it may have a password as well
-        shown = "--backend" if "@" in backend else f"--backend {backend}"
-        fail(f"{shown} {wrong}", hint=_meant(backend) or wrong.hint, code=Exit.USAGE)
-    if "{" in target.path:
-        fail("--backend names a parameter, and the route has none but {rest}", code=Exit.USAGE)
+    if backend is not None:
+        _judge(backend)
     key_file = config.parent / "doorward.key"
     if config.exists() and not force:
         missing = _missing_key(config)
@@ -87,14 +101,36 @@ def init(
     try:
         if not kept:
             create_key_file(key_file, entropy=SystemEntropy())
-        _write(config, TEMPLATE.format(backend=backend, key_file=key_file.name))
+        _write(config, _text(backend))
     except KeyFileError as error:
         fail(str(error))
     except OSError as error:
         fail(f"{config} can't be written: {error.strerror}", hint="does its folder exist?")
     say_next(f"wrote {config}" + (f", kept {key_file}" if kept else f" and {key_file} (the master secret: keep it)"))
     named = config if config != Path(DEFAULT_FILE) else None
-    say_next(f"Next: {check_command(named)}, then {check_command(named, command='run')}.")
+    then = check_command(named, command="run") if backend is not None else f'`Doorward(app, config="{config}")`'
+    say_next(f"Next: {check_command(named)}, then {then}.")
+
+
+def _judge(backend: str) -> None:
+    """What is no backend ends the command."""
+    from doorward.config.grammar import GrammarError
+    from doorward.config.patterns import backend as parsed
+
+    try:
+        target = parsed(backend)
+    except GrammarError as wrong:
+        # what has a user name in it may have a password as well
+        shown = "--backend" if "@" in backend else f"--backend {backend}"
+        fail(f"{shown} {wrong}", hint=_meant(backend) or wrong.hint, code=Exit.USAGE)
+    if "{" in target.path:
+        fail("--backend names a parameter, and the route has none but {rest}", code=Exit.USAGE)
+
+
+def _text(backend: str | None) -> str:
+    if backend is None:
+        return MIDDLEWARE + TERMS + LAST
+    return f'{GATEWAY}{TERMS}backend = "{backend}"\n{LAST}'
 
 
 def _missing_key(config: Path) -> Path | None:

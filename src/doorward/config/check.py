@@ -35,7 +35,9 @@ def faults(config: Config, *, form: Form, open_files: int) -> Iterator[Fault]:
         yield from check(config)
     if form is not Form.MIDDLEWARE:
         severity = Severity.ERROR if form is Form.GATEWAY else Severity.WARNING
-        yield from missing_backends(config, severity=severity)
+        # a file without any is the middleware's, and lacks nothing
+        if form is Form.GATEWAY or config.backends:
+            yield from missing_backends(config, severity=severity)
         yield from _open_files(config, open_files)
 
 

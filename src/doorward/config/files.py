@@ -19,7 +19,7 @@ NOT_THERE: Final = "names a file that is not there"
 KEEP_PRIVATE: Final = "chmod 600 it; in Kubernetes: defaultMode: 0400"
 _RELATIVE: Final = "a relative name starts at the folder of the configuration"
 MAKE_ONE: Final = "make one: openssl rand -base64 48"
-MAKE_KEY: Final = "`doorward init --backend ws://HOST:PORT` writes one, and leaves a configuration that is there"
+MAKE_KEY: Final = "`doorward init` writes one, and leaves a configuration that is there"
 
 
 def readable(path: Path, key: Key, *, private: bool = False) -> Fault | None:

@@ -124,7 +124,10 @@ class _Sources:
             with path.open("rb") as file:
                 octets = file.read(LARGEST + 1)
         except FileNotFoundError:
-            hint = "-c FILE or DOORWARD_CONFIG names another; `doorward init --backend ws://HOST:PORT` makes a new one"
+            hint = (
+                "-c FILE or DOORWARD_CONFIG names another; `doorward init --backend ws://HOST:PORT` makes a new one,"
+                " `doorward init` one for the middleware"
+            )
             return self._whole(f"there is no such file: looked for {path.absolute()}", hint)
         except (OSError, ValueError) as error:
             return self._whole(f"can't be read: {getattr(error, 'strerror', None) or 'not a file name'}")

@@ -37,7 +37,7 @@ def test_the_version(doorward) -> None:
 def test_usage_is_2(doorward) -> None:
     assert doorward("nonsense").code == 2
     assert doorward("check", "--nonsense").code == 2
-    assert doorward("init").code == 2
+    assert doorward("explain").code == 2
 
 
 def test_without_a_configuration_the_next_command_is_named(doorward) -> None:

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from doorward.adapters.crypto.master import load_key_file
-from doorward.config.config import Config
+from doorward.config.config import Config, Form
 from doorward.config.load import load
 from tests.architecture.source import ROOT
 
@@ -33,6 +33,18 @@ def test_the_shipped_example_is_what_it_writes(doorward, tmp_path) -> None:
     doorward("init", "--backend", "ws://127.0.0.1:9000")
     example = (ROOT / "examples" / "minimal.toml").read_text(encoding="utf-8")
     assert (tmp_path / "doorward.toml").read_text(encoding="utf-8") == example
+
+
+def test_without_a_backend_it_is_the_middlewares(doorward, tmp_path) -> None:
+    said = doorward("init")
+    assert (said.code, said.out) == (0, "")
+    assert said.err.endswith('Next: `doorward check`, then `Doorward(app, config="doorward.toml")`.\n')
+    found = load(tmp_path / "doorward.toml", environment={}, form=Form.MIDDLEWARE)
+    assert isinstance(found, Config)
+    assert [(route.path.text, route.backend) for route in found.settings.routes] == [("/{rest*}", None)]
+    checked = doorward("check")
+    assert checked.code == 0
+    assert "backend" not in checked.out + checked.err
 
 
 def test_two_keys_are_never_the_same(doorward, tmp_path) -> None:

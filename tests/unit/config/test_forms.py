@@ -32,8 +32,11 @@ def warnings(told: Config | list[Problem]) -> list[str]:
 def test_only_the_gateway_needs_a_backend(tmp_path) -> None:
     assert errors(found(tmp_path, BARE, Form.GATEWAY)) == ["routes[0].backend"]
     told = found(tmp_path, BARE, Form.EITHER)
+    assert isinstance(told, Config)
+    assert "routes[0].backend" not in warnings(told)
+    told = found(tmp_path, ROUTE + BARE.replace("chat", "other"), Form.EITHER)
     assert errors(told) == []
-    assert "routes[0].backend" in warnings(told)
+    assert "routes[1].backend" in warnings(told)
     told = found(tmp_path, BARE, Form.MIDDLEWARE)
     assert isinstance(told, Config)
     assert "routes[0].backend" not in warnings(told)
