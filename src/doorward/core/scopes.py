@@ -5,7 +5,7 @@ Every server tried lets forms through that RFC 9112 forbids (SECURITY, appendix 
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 from doorward.core.handshakes import duplicate_fault, read_parts
 from doorward.values.decision import Deny
@@ -14,25 +14,36 @@ from doorward.values.peer import Wire
 
 Scope = Mapping[str, Any]
 
+_OFFERS: Final = b"sec-websocket-protocol"
+
 
 def handshake_of_scope(scope: Scope) -> Handshake | Deny:
     """The request head of an `http` or `websocket` scope, or what is wrong with it (steps 1 and 2, HSK-07 and -08).
 
     A server that keeps the raw path to itself (`raw_path` is optional in ASGI) is refused: the decoded one can no
-    longer show what it was decoded from.
+    longer show what it was decoded from. One that says nothing of the version (daphne) is taken to speak 1.1.
     """
     raw: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
     query: bytes = scope.get("query_string") or b""
-    version: str = scope["http_version"]
+    version: str = scope.get("http_version", "1.1")
     handshake = read_parts(
         method=scope.get("method", "GET"),
         target=(raw + b"?" + query if query else raw).decode("latin-1"),
         version=f"HTTP/{version}" if "." in version else f"HTTP/{version}.0",
-        headers=scope["headers"],
+        headers=_lines(scope),
     )
     if isinstance(handshake, Deny):
         return handshake
     return duplicate_fault(handshake) or handshake
+
+
+def _lines(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The header lines. uvicorn's wsproto keeps those of the offers to itself, and tells the offers alone."""
+    lines: list[tuple[bytes, bytes]] = scope["headers"]
+    offers: list[str] = scope.get("subprotocols") or []
+    if not offers or any(name.lower() == _OFFERS for name, _ in lines):
+        return lines
+    return [*lines, (_OFFERS, ", ".join(offers).encode("latin-1", "replace"))]
 
 
 def wire_of_scope(scope: Scope) -> Wire:
@@ -48,7 +59,7 @@ def wire_of_scope(scope: Scope) -> Wire:
     said = any(name.lower() == b"x-forwarded-proto" for name, _ in scope["headers"])
     return Wire(
         address=ip_address(host.partition("%")[0]) if host else None,
-        port=port or 0,
+        port=int(port or 0),  # granian's is a text
         tls=scope.get("scheme") in {"https", "wss"} and not said,
         rewritten=host != "" and (not port or _is_claimed(host, claims)),
     )

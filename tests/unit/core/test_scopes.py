@@ -97,6 +97,11 @@ def test_any_version_is_carried(version: str) -> None:
     assert reason(http_version=version) is None
 
 
+def test_a_server_that_keeps_the_version_to_itself_speaks_1_1() -> None:
+    scope = {name: value for name, value in scope_of("GET", "/a", HEADERS).items() if name != "http_version"}
+    assert handshake_of_scope(scope) == handshake_of_scope(scope_of("GET", "/a", HEADERS))
+
+
 @pytest.mark.parametrize("version", ["", "1.1\r\n", "1.1 x", "11.1", "x"])
 def test_a_version_is_a_number(version: str) -> None:
     assert reason(http_version=version) is Reason.HEAD_GRAMMAR
@@ -107,6 +112,17 @@ def test_the_head_has_its_limits() -> None:
     assert reason(headers=[("x-any", "v" * 8192)]) is Reason.HEAD_TOO_LARGE
     assert reason(headers=[("x-any", "v" * 8000)] * 3) is Reason.HEAD_TOO_LARGE
     assert reason(headers=[("x-any", "v" * 8000)]) is None
+
+
+def test_offers_that_the_server_took_out_of_the_head_are_put_back() -> None:
+    """uvicorn's wsproto. Where the lines are there they alone count: hypercorn tells only the last one's offers."""
+    found = handshake_of_scope({**scope_of("GET", "/a", HEADERS), "subprotocols": ["a", "b"]})
+    assert isinstance(found, Handshake)
+    assert found.all("sec-websocket-protocol") == ("a, b",)
+    lines = [*HEADERS, ("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "b")]
+    found = handshake_of_scope({**scope_of("GET", "/a", lines), "subprotocols": ["b"]})
+    assert isinstance(found, Handshake)
+    assert found.all("sec-websocket-protocol") == ("a", "b")
 
 
 def test_a_server_that_hides_the_raw_path_is_refused() -> None:
@@ -123,6 +139,7 @@ def test_a_raw_path_with_its_query_is_cut_there() -> None:
     ("client", "scheme", "wire"),
     [
         (("127.0.0.1", 5), "http", Wire(ip_address("127.0.0.1"), port=5)),
+        (("127.0.0.1", "5"), "http", Wire(ip_address("127.0.0.1"), port=5)),
         (("2001:db8::1", 5), "https", Wire(ip_address("2001:db8::1"), port=5, tls=True)),
         (("fe80::1%eth0", 5), "wss", Wire(ip_address("fe80::1"), port=5, tls=True)),
         (None, "http", Wire(None)),
