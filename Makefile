@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench setup lock format clean \
+.PHONY: help demo test check bench flood setup lock format clean \
 	test-parallel test-serial check-format check-lint check-types check-floors check-tests
 
 BIN := .venv/bin
@@ -60,6 +60,11 @@ bench:
 	@tools/setup bench
 	@tools/debian nginx haproxy
 	@PYTHONPATH=. .venv-bench/bin/python -m bench $(BENCH)
+
+flood:
+	@tools/setup runtime
+	@tools/setup bench
+	@PYTHONPATH=. .venv-bench/bin/python -m bench.flood $(FLOOD)
 
 lock: setup
 	@UPGRADE=$(UPGRADE) tools/lock

@@ -44,6 +44,7 @@ class Front(asyncio.Protocol):
     """One connection from its accept to its decision. `raw` is its TCP transport, under TLS too, once there is one."""
 
     __slots__ = (
+        "_came",
         "_deadline",
         "_head",
         "_listener",
@@ -59,6 +60,7 @@ class Front(asyncio.Protocol):
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
         self._head: Head | None = Head()
+        self._came = b""  # and waits for its turn, with reading paused
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._waits: str | None = None  # as whose it is counted, until its head is there
@@ -111,11 +113,21 @@ class Front(asyncio.Protocol):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        head = self._head
         if self._over:
             return
-        if head is None:  # reading is paused at the door, so none of it may be lost
+        if self._head is None:  # reading is paused at the door, so none of it may be lost
             self._cut()
+            return
+        if self._transport is not None:
+            self._transport.pause_reading()
+        if not self._came:
+            self._listener.turns.wait(self._turn)
+        self._came += data
+
+    def _turn(self) -> None:
+        """The next piece of the head is looked at."""
+        head, data, self._came = self._head, self._came, b""
+        if self._over or head is None:
             return
         try:
             whole = head.add(data)
@@ -126,6 +138,8 @@ class Front(asyncio.Protocol):
                 self._deadline.cancel()
                 self._shown()
                 self._judge(head)
+            elif self._transport is not None:
+                self._transport.resume_reading()
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
             self._listener.parts.wrong("front", error)
             self._refuse(_INTERNAL)
@@ -139,21 +153,21 @@ class Front(asyncio.Protocol):
         elif len(head.surplus) > MAX_SURPLUS:
             self._refuse_unseen(_SURPLUS, handshake)
         else:
-            if self._transport is not None:
-                self._transport.pause_reading()
             self._task = self._listener.loop.create_task(self._enter(handshake, head.surplus))
 
     def _late(self) -> None:
         """The head was not complete in time: 408 where something was said, a cut where nothing was."""
         if self._over:
             return
-        if self._transport is not None and self._head is not None and self._head.begun:
+        if self._transport is not None and self._head is not None and (self._head.begun or self._came):
             self._refuse_unseen(_TIMEOUT, head=self._head)
             return
         self._listener.parts.door.refuse(self.wire(), _TIMEOUT)
         self._cut()
 
     def eof_received(self) -> bool:
+        if self._came:  # under TLS an end comes through a pause
+            self._turn()
         if not self._over and self._head is not None and self._head.begun:
             self._refuse_unseen(_EARLY_END, head=self._head)
         return False
@@ -177,6 +191,7 @@ class Front(asyncio.Protocol):
             )
             self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._late_exchange, exchange)
             transport.set_protocol(exchange)
+            transport.resume_reading()  # before uvicorn is there, who may pause it for reasons of its own
             exchange.begin(transport, rebuilt_head(handshake), surplus)
 
     def _late_exchange(self, exchange: Exchange) -> None:
