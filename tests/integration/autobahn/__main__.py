@@ -1,24 +1,39 @@
-"""All 517 cases, with and without the walker: `.venv/bin/python -m tests.integration.autobahn`, some ten minutes."""
+"""All 517 cases through everything: `.venv/bin/python -m tests.integration.autobahn [RUN...]`, by default every run.
+
+A run's verdicts are kept in .reports/conformance, for tools/conformance.py, and for the next that is compared with it.
+Exit 1 where something differs that explained.toml does not explain.
+"""
 
 import asyncio
 import sys
+import time
 from collections import Counter
 
-from tests.integration.autobahn.echo import echo
-from tests.integration.autobahn.relay import relay
-from tests.integration.autobahn.verdicts import ALL_CASES, differences, verdicts
+from tests.integration.autobahn.doors import RUNS, play_all
+from tests.integration.autobahn.explained import unexplained
+from tests.integration.autobahn.kept import keep, kept
+from tests.integration.autobahn.verdicts import ALL_CASES
 
 
-async def main(include: list[str]) -> int:
-    """The cases named, or all; 0 if every verdict is the same."""
-    async with echo() as backend, relay(backend) as front:
-        without = await verdicts("127.0.0.1", backend, include=include, exclude=(), at_once=2, within=1500)
-        through = await verdicts("127.0.0.1", front, include=include, exclude=(), at_once=2, within=1500)
-    for name, found in (("without", without), ("through", through)):
-        print(name, len(found), dict(Counter(verdict.behavior for verdict in found.values())))
-    changed = differences(without, through)
-    print("\n".join(changed) or "every verdict is the same")
-    return 1 if changed or (not include and len(through) != ALL_CASES) else 0
+async def main(names: list[str]) -> int:
+    for name in names or RUNS:
+        began = time.monotonic()
+        found = await play_all(RUNS[name])
+        keep(name, found, seconds=round(time.monotonic() - began))
+        said = Counter(f"{verdict.behavior}/{verdict.close}" for verdict in found.values())
+        print(f"{name}: {len(found)} of {ALL_CASES} in {time.monotonic() - began:.0f} s: {dict(said)}", flush=True)
+    wrong = [line for name in names or RUNS for line in compared(name)]
+    print("\n".join(wrong) or "every difference is explained")
+    return 1 if wrong else 0
+
+
+def compared(name: str) -> list[str]:
+    beside, through = RUNS[name].beside, kept(name)
+    if len(through) != ALL_CASES:
+        return [f"{name}: only {len(through)} cases"]
+    if beside is None:
+        return []
+    return [f"{name}: {line}" for line in unexplained(name, kept(beside), through)]
 
 
 if __name__ == "__main__":

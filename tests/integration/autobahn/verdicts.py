@@ -1,17 +1,28 @@
-"""Autobahn's cases, by PyPI `kosoku`, against any WebSocket server that echoes: one verdict a case."""
+"""Autobahn's cases, by PyPI `kosoku`, against any WebSocket endpoint that echoes: one verdict a case.
+
+`of_server`: Autobahn is the client of the server at a URL. `fuzzing_server`: Autobahn is a server, to which a client
+connects once a case, and may come through anything.
+"""
 
 import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from websockets.asyncio.client import connect
+
+from tests.integration.autobahn.programs import QUICK, REFERENCE, Program, program
+
 # The command that this environment installed; no other is looked for.
 KOSOKU = Path(sys.executable).with_name("kosoku")
+COMPRESSED = ("12.*", "13.*")
 # Cases with large messages, many messages, or compression: minutes instead of seconds.
-SLOW = ("9.*", "12.*", "13.*")
+SLOW = ("9.*", *COMPRESSED)
 FAST_CASES, ALL_CASES = 247, 517
 
 
@@ -23,46 +34,100 @@ class Verdict:
     close: str
     code: int | None
 
+    def __str__(self) -> str:
+        closed = "no code" if self.code is None else str(self.code)
+        return f"{self.behavior}, close {self.close} with {closed}"
 
-async def verdicts(
-    host: str, port: int, *, exclude: Sequence[str] = SLOW, include: Sequence[str] = (), at_once: int = 4, within: float
-) -> Mapping[str, Verdict]:
-    """Run the cases against host:port. TimeoutError after `within` seconds; RuntimeError without a report."""
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which cases, how many at once, the seconds that all may take, and which echo is at the other end."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    at_once: int = 1
+    within: float = 1800.0
+    echo: str = REFERENCE
+
+    def options(self) -> list[str]:
+        options = [option for case in self.exclude for option in ("-x", case)]
+        return options + [option for case in self.include for option in ("-i", case)]
+
+
+PLAIN_CASES = Choice(exclude=COMPRESSED, at_once=2)
+COMPRESSED_CASES = Choice(include=COMPRESSED, at_once=2, within=3600.0, echo=QUICK)
+FAST = Choice(exclude=SLOW, at_once=4, within=90.0)
+
+Verdicts = Mapping[str, Verdict]
+
+
+async def of_server(url: str, choice: Choice = FAST) -> Verdicts:
+    """Of the server at a URL, or "HOST:PORT". TimeoutError if not in time; RuntimeError without a report."""
     with tempfile.TemporaryDirectory(prefix="autobahn-") as folder:
-        command = [str(KOSOKU), "-m", "fuzzingclient", "-p", str(at_once), "-o", folder, f"{host}:{port}"]
-        command += [option for case in exclude for option in ("-x", case)]
-        command += [option for case in include for option in ("-i", case)]
         process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+            *(str(KOSOKU), "-m", "fuzzingclient", "-p", str(choice.at_once), "-o", folder, url),
+            *choice.options(),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT,
         )
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(choice.within):
                 printed, _ = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        report = Path(folder, "index.json")
-        # It exits with 1 also when a case has failed; whether it ran at all, only its report says.
-        if not report.exists():
-            raise RuntimeError(f"kosoku exited with {process.returncode}: {printed.decode(errors='replace')[-2000:]}")
-        (cases,) = json.loads(report.read_text(encoding="utf-8")).values()
+        return _reported(Path(folder), printed.decode(errors="replace"))
+
+
+@dataclass
+class Fuzzing:
+    """Autobahn's server, waiting for a client at that port of loopback."""
+
+    port: int
+    choice: Choice
+    server: Program
+    folder: Path
+
+    async def of_client(self, url: str, *, token: str = "") -> Verdicts:
+        """Of the echo as a client, which is sent to a URL that leads here. TimeoutError if not in time."""
+        count, at_once = str(await _count(self.port)), str(self.choice.at_once)
+        async with (
+            program(sys.executable, "-m", self.choice.echo, "client", url, count, at_once, token) as client,
+            asyncio.timeout(self.choice.within),
+        ):
+            # It ends when the client asks for the reports, which is the last that it does.
+            await asyncio.gather(client.read_on(), self.server.read_on())
+            await self.server.process.wait()
+        return _reported(self.folder, "\n".join([*self.server.said, *client.said]))
+
+
+@asynccontextmanager
+async def fuzzing_server(choice: Choice = FAST) -> AsyncIterator[Fuzzing]:
+    with tempfile.TemporaryDirectory(prefix="autobahn-") as folder:
+        command = (str(KOSOKU), "-m", "fuzzingserver", "-o", folder, "127.0.0.1:0", *choice.options())
+        async with program(*command) as server:
+            port = int((await server.line("listening on")).rpartition(":")[2])
+            yield Fuzzing(port, choice, server, Path(folder))
+
+
+async def _count(port: int) -> int:
+    async with connect(f"ws://127.0.0.1:{port}/getCaseCount", proxy=None) as socket:
+        return int(await socket.recv())
+
+
+def _reported(folder: Path, printed: str) -> Verdicts:
+    report = folder / "index.json"
+    # It exits with 1 also when a case has failed; whether it ran at all, only its report says.
+    if not report.exists():
+        raise RuntimeError(f"kosoku left no report: {printed[-2000:]}")
+    (cases,) = json.loads(report.read_text(encoding="utf-8")).values()
     return {
         case: Verdict(said["behavior"], said["behaviorClose"], said["remoteCloseCode"]) for case, said in cases.items()
     }
 
 
-def differences(without: Mapping[str, Verdict], through: Mapping[str, Verdict]) -> list[str]:
-    """The cases whose verdict changed, or that only one run has, in words."""
-    return [
-        f"{case}: {without.get(case)} without, {through.get(case)} through"
-        for case in sorted(without.keys() | through.keys(), key=by_number)
-        if without.get(case) != through.get(case)
-    ]
-
-
-def by_number(case: str) -> tuple[int, ...]:
-    return tuple(map(int, case.split(".")))
+def in_order(cases: Iterable[str]) -> list[str]:
+    """By number: 1.2.10 after 1.2.9."""
+    return sorted(cases, key=lambda case: tuple(map(int, case.split("."))))

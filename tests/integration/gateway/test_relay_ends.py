@@ -136,13 +136,20 @@ async def test_a_client_that_breaks_the_protocol_is_told_so(bad, code):
         assert not any("pay" in repr(said) for said in live.said)
 
 
-async def test_a_backend_that_masks_fails_its_own_leg(either):
-    """FR-37."""
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (text("masked"), 1002),  # FR-37
+        (bytes([0x88, 4]) + (1000).to_bytes(2) + b"\xff\xfe", 1007),  # FRM-05, Autobahn's 7.5.1
+    ],
+    ids=["masked", "invalid text"],
+)
+async def test_a_backend_that_breaks_the_protocol_fails_its_own_leg(either, wrong, code):
     serving, trusting = either
     heard = asyncio.get_running_loop().create_future()
 
     async def serve(other, request):
-        other.send(good_answer(request) + text("fine", mask=None) + text("masked"))
+        other.send(good_answer(request) + text("fine", mask=None) + wrong)
         heard.set_result(await other.rest())
 
     async with (
@@ -156,7 +163,7 @@ async def test_a_backend_that_masks_fails_its_own_leg(either):
         async with asyncio.timeout(WITHIN):
             said = await heard
         mask, payload = said[2:6], said[6:]
-        assert bytes(byte ^ mask[place] for place, byte in enumerate(payload)) == (1002).to_bytes(2)
+        assert bytes(byte ^ mask[place] for place, byte in enumerate(payload)) == code.to_bytes(2)
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])

@@ -17,6 +17,7 @@ from doorward.adapters.gateway.joint import Joint, can_be_half_open, resume
 from doorward.adapters.gateway.parts import Reports
 from doorward.adapters.gateway.relay_rules import RelayRules, held_to
 from doorward.adapters.gateway.secured import queued
+from doorward.core.endings import ENDINGS
 from doorward.core.frame_headers import TEXT, encode_close, encode_frame, encode_ping
 from doorward.ports import Clock, Entropy
 from doorward.values.message import (
@@ -42,7 +43,17 @@ OURS: Final = 4000
 class Relay(Joint):
     """Fulfils ports.Hands."""
 
-    __slots__ = ("_backend_dry", "_between", "_broken", "_closing", "_entropy", "_farewell", "_ping_waits", "_told")
+    __slots__ = (
+        "_backend_dry",
+        "_backend_fault",
+        "_between",
+        "_broken",
+        "_closing",
+        "_entropy",
+        "_farewell",
+        "_ping_waits",
+        "_told",
+    )
 
     def __init__(
         self,
@@ -58,6 +69,7 @@ class Relay(Joint):
         super().__init__(live, peer=peer, backend=backend, rules=rules, clock=clock, left=left)
         self._entropy = entropy
         self._backend_dry = False  # nothing more comes from there
+        self._backend_fault: int | None = None  # the close code that its breach of the protocol deserves
         self._between = False  # in the midst of the peer's pieces, where its stream is between two frames
         self._broken = False  # a bug of ours has spoilt the stream to the peer
         self._closing = False  # a Close of ours, the peer's or the backend's is on its way
@@ -123,8 +135,8 @@ class Relay(Joint):
             self._bid_farewell()
         else:
             walker.ask_break(Boundary.FRAME)
-        fault = walker.ended  # with no Close of the backend's, so by a Violation of the backend's
-        self._close_backend(PROTOCOL_ERROR if fault else code if code >= OURS else GOING_AWAY, "" if fault else text)
+        fault = self._backend_fault
+        self._close_backend(fault or (code if code >= OURS else GOING_AWAY), "" if fault else text)
         return True
 
     def _cut_instead(self) -> bool:
@@ -180,6 +192,7 @@ class Relay(Joint):
             case Break():
                 self._message_break()
             case Violation(reason) if not self._closing:
+                self._backend_fault = ENDINGS[reason].close or PROTOCOL_ERROR
                 live.backend_fault(reason.value)
             case Dropped() if not self._closing:
                 live.dropped()

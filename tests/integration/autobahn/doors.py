@@ -1,0 +1,104 @@
+"""What Autobahn's cases go through, each with what it is compared with. A door is one more line in RUNS.
+
+`conformance` is the named profile: limits that an operator can set, wide enough that the suite's cases are not refused
+for their size or number. What stays as it is can't be set; what that costs is pinned in explained.toml.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.integration.autobahn.programs import echo
+from tests.integration.autobahn.verdicts import (
+    COMPRESSED_CASES,
+    PLAIN_CASES,
+    Choice,
+    Verdicts,
+    fuzzing_server,
+    of_server,
+)
+from tests.integration.running import Backend, Gateway
+
+# Autobahn's client shows no header of ours: its token comes by query, which the default places don't list.
+SHOWN: Mapping[str, Any] = {"places": ["header", "query"]}
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "conformance": {
+        **SHOWN,
+        "compression": "pass",  # default "refuse": cases 12 and 13 are about nothing else
+        "limits": {
+            "message_size": "16MiB",  # default 64KiB: cases 9 send up to 16 MiB, and it is the most that can be set
+            "messages": "off",  # default 10/s burst 50: cases 9.7, 9.8, 12 and 13 send a thousand as fast as they can
+            "output_queue": "16MiB",  # default 1MiB: the backend is not paused before its largest message is through
+        },
+    },
+    "defaults": {**SHOWN, "limits": {"messages": "10/s burst 50"}},
+}
+
+
+@asynccontextmanager
+async def gateway(profile: str, backend: int) -> AsyncIterator[Gateway]:
+    """A real `doorward run` before the backend at that port, with rates that let one address come 517 times."""
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        behind = Backend()
+        behind.port = backend
+        gate = Gateway(Path(folder), behind, routes=[{"path": "/{rest*}", **PROFILES[profile]}])
+        try:
+            await gate.start()
+            yield gate
+        finally:
+            if gate.process is not None:
+                await gate.kill()
+            await gate.left()
+
+
+def pass_for(gate: Gateway) -> str:
+    """A token that outlives the run."""
+    return gate.token("autobahn", 7200.0)
+
+
+async def server_alone(choice: Choice) -> Verdicts:
+    async with echo(choice.echo) as backend:
+        return await of_server(f"ws://127.0.0.1:{backend}/", choice)
+
+
+async def server_through_gateway(choice: Choice, *, profile: str = "conformance") -> Verdicts:
+    async with echo(choice.echo) as backend, gateway(profile, backend) as gate:
+        return await of_server(f"{gate.url}/?token={pass_for(gate)}", choice)
+
+
+async def client_alone(choice: Choice) -> Verdicts:
+    async with fuzzing_server(choice) as autobahn:
+        return await autobahn.of_client(f"ws://127.0.0.1:{autobahn.port}")
+
+
+async def client_through_gateway(choice: Choice, *, profile: str = "conformance") -> Verdicts:
+    """Autobahn's server is the backend."""
+    async with fuzzing_server(choice) as autobahn, gateway(profile, autobahn.port) as gate:
+        return await autobahn.of_client(gate.url, token=pass_for(gate))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All cases through something. `beside` is the run without it, None for one that is such."""
+
+    play: Callable[[Choice], Awaitable[Verdicts]]
+    beside: str | None = None
+
+
+RUNS: Mapping[str, Run] = {
+    "server/alone": Run(server_alone),
+    "server/gateway/conformance": Run(server_through_gateway, "server/alone"),
+    "server/gateway/defaults": Run(partial(server_through_gateway, profile="defaults"), "server/alone"),
+    "client/alone": Run(client_alone),
+    "client/gateway/conformance": Run(client_through_gateway, "client/alone"),
+}
+
+
+async def play_all(run: Run) -> Verdicts:
+    """The 517. Those about compression come apart, since another echo is quicker there."""
+    return {**await run.play(PLAIN_CASES), **await run.play(COMPRESSED_CASES)}
