@@ -124,7 +124,7 @@ class Proxy:
 
     def __init__(self, kind: str, folder: Path, text: str, *, ports: Sequence[int]) -> None:
         self.kind = KINDS[kind]
-        self.folder = folder
+        self.folder: Path = folder
         self.ports = tuple(ports)
         self.admin_port: int = free_port()
         self.file: Path = folder / self.kind.file
