@@ -203,7 +203,8 @@ def _target(target: Target, row: Row, cells: dict[str, dict[str, Cell]]) -> Repo
             got, limit = _median(own), target.limit
         case _:
             assert_never(target)
-    return {"text": str(target), **verdict(got, limit)}
+    text = str(target) if isinstance(target, Times) else f"{target} ({row.unit})"
+    return {"text": text, **verdict(got, limit)}
 
 
 def _study(study: Study, outcome: Outcome, factor: float) -> Report:

@@ -118,16 +118,17 @@ def bars(title: str, groups: Sequence[Group]) -> str:
 
 def lines(axes: Axes, drawn: Sequence[Line], *, height: int = 300) -> str:
     """Lines on common axes that begin at 0, the limit across them, the names below."""
-    left, right, top, bottom = 64, 20, 44, 62
+    left, right, top, bottom = 64, 20, 52, 62
     points = [point for line in drawn for point in line.points]
-    x_ticks = ticks(max((x for x, _ in points), default=1.0))
+    last = max((x for x, _ in points), default=1.0)
+    x_ticks = [each for each in ticks(last) if each <= last * 1.001]
     lowest = min((x for x, _ in points), default=0.0)
     highest = max([y for _, y in points] + ([axes.limit * 1.1] if axes.limit is not None else []), default=1.0)
     y_ticks = ticks(highest)
     x_from = min(0.0, lowest)
 
     def across(x: float) -> float:
-        return left + (x - x_from) / ((x_ticks[-1] - x_from) or 1) * (WIDTH - left - right)
+        return left + (x - x_from) / ((last - x_from) or 1) * (WIDTH - left - right)
 
     def up(y: float) -> float:
         return height - bottom - y / (y_ticks[-1] or 1) * (height - top - bottom)

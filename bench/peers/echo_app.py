@@ -30,7 +30,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
 async def _echo(scope: Message, receive: Receive, send: Send) -> None:
     await receive()
     SEEN["upgrades"] += 1
-    SEEN["principal"] += getattr(scope.get("state", {}).get("doorward"), "identity", None) is not None
+    SEEN["principal"] += bool(getattr(scope.get("state", {}).get("doorward"), "subject", None))
+    SEEN["authorization"] += any(name == b"authorization" for name, _ in scope["headers"])
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         raw = message.get("bytes")

@@ -16,7 +16,7 @@ from typing import Final
 from bench.arithmetic import percentile, within
 from bench.load import Opening, Socket, Url, masked, open_all, opening
 from bench.peers.doorward import Build, Doorward, path_of
-from bench.processes import BenchError
+from bench.processes import BenchError, cpu
 from bench.studies.base import Figure, Finding, Ground, Study
 from bench.studies.crowds import Companions, Heartbeat
 from bench.tokens import ISSUER
@@ -70,12 +70,14 @@ class OnDuty(Study):
         Figure("one_max", "one identity revoked: call to close frame, longest", "ms"),
         Figure("all_closed", "all revoked at once: call to the last close frame at its client", "ms", target=500.0),
         Figure("all_took", "all revoked at once: call to the gateway's last close", "ms"),
+        Figure("all_cpu", "all revoked at once: CPU of the gateway for each, until it is quiet again", "µs"),
         Figure("quiet_max", "somebody else's round trip, nothing going on, longest", "ms"),
         Figure("outside_p50", "somebody else's round trip while all are closed, median", "ms"),
         Figure("outside_max", "somebody else's round trip while all are closed, longest", "ms", target=10.0),
         Figure("inside_max", "event loop while all are closed: longest turn", "ms", target=10.0),
         Figure("inside_cpu", "event loop while all are closed: most CPU in a turn", "ms"),
         Figure("gc_inside", "event loop while all garbage is collected: longest turn", "ms", target=10.0),
+        Figure("gc_cpu", "event loop while all garbage is collected: most CPU in a turn", "ms"),
         Figure("live_max", "event loop in the rest of the study: longest turn", "ms", target=10.0),
     )
 
@@ -126,18 +128,20 @@ class OnDuty(Study):
         os.kill(peer.pids()[0], signal.SIGUSR1)
         await asyncio.sleep(1.0)
         left = [guest for guest in guests if not guest.ended_at]
-        began = time.monotonic()
+        used, began = cpu(peer.pids()), time.monotonic()
         took = await _revoke(tools, Target(kind=TargetKind.TENANT, value=CROWD))
         async with asyncio.timeout(_PATIENCE):
             await asyncio.gather(*(guest.ended for guest in left))
         await asyncio.sleep(_AFTER)
         done = time.monotonic()
+        spent = cpu(peer.pids()).since(used)
         wrong = sum(guest.code != REVOKED for guest in left)
         if wrong:
             raise BenchError(f"{wrong} of {len(left)} connections did not end with {REVOKED}")
         beats = heartbeat.read()
         turns = [tuple(map(float, line.split())) for line in watch.read_text().splitlines()]
         walls = [(when, gap) for when, gap, _ in turns]
+        used_by = [(when, used_in) for when, _, used_in in turns]
         quiet, during = within(beats, rested, live_from), within(beats, began, done)
         closes = sorted((guest.ended_at - began) * 1e3 for guest in left)
         figures = {
@@ -147,20 +151,23 @@ class OnDuty(Study):
             "one_max": max(singles),
             "all_closed": closes[-1],
             "all_took": took * 1e3,
+            "all_cpu": spent / len(left) * 1e6,
             "quiet_max": max(quiet) * 1e3,
             "outside_p50": percentile(during, 0.5) * 1e3,
             "outside_max": max(during) * 1e3,
             "inside_max": _longest(within(walls, began, done)),
-            "inside_cpu": _longest(within([(when, used) for when, _, used in turns], began, done)),
+            "inside_cpu": _longest(within(used_by, began, done)),
             "gc_inside": _longest(within(walls, collected, collected + 1.0)),
+            "gc_cpu": _longest(within(used_by, collected, collected + 1.0)),
             "live_max": _longest(within(walls, rested, collected)),
         }
         step = max(1, len(closes) // 200)
+        shown = began - 0.2, max(guest.ended_at for guest in left) + 0.3
         series = {
             "one_ms": [round(each, 3) for each in sorted(singles)],
             "all_ms": [round(each, 2) for each in closes[::step]],
-            "beat_at_ms": [round((when - began) * 1e3, 1) for when, _ in beats if began - 0.2 <= when <= began + 1.5],
-            "beat_ms": [round(each * 1e3, 3) for each in within(beats, began - 0.2, began + 1.5)],
+            "beat_at_ms": [round((when - began) * 1e3, 1) for when, _ in beats if shown[0] <= when <= shown[1]],
+            "beat_ms": [round(each * 1e3, 3) for each in within(beats, *shown)],
         }
         return Finding(figures, series)
 
@@ -184,7 +191,14 @@ class OnDuty(Study):
 async def _revoke(tools: Opened, target: Target) -> float:
     """Seconds from the call to the gateway's last close, as it acknowledged it. Raises BenchError where it did not."""
     result = await operate.revoke(
-        tools.store, tools.clock, target=target, effect=Effect.CLOSE, cause="bench", by="bench", counts_for=3600.0
+        tools.store,
+        tools.clock,
+        target=target,
+        effect=Effect.CLOSE,
+        cause="bench",
+        by="bench",
+        counts_for=3600.0,
+        within=_PATIENCE,
     )
     if result.silent or not result.closed:
         raise BenchError(f"a revocation closed {result.closed}; no answer from {result.silent or 'nobody'}")
