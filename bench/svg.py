@@ -82,7 +82,7 @@ def nice(least: float) -> float:
 def ticks(highest: float, *, about: int = 5) -> list[float]:
     """Round numbers from 0 to at least `highest`."""
     step = nice(max(highest, 1e-9) / about)
-    return [step * number for number in range(math.ceil(highest / step - 1e-9) + 1)]
+    return [step * number for number in range(max(1, math.ceil(highest / step - 1e-9)) + 1)]
 
 
 def said(value: float) -> str:
