@@ -15,6 +15,7 @@ from doorward.adapters.asgi.connection import Connection
 from doorward.adapters.asgi.parts import Application, Message, MiddlewareParts, Receive, Scope, Send
 from doorward.adapters.asgi.scopes import application_scope, same_path
 from doorward.adapters.asgi.socket import ConnectionClosedError, Socket
+from doorward.core.forwarding import clean_query
 from doorward.core.refusing import refusal_close, refusal_page
 from doorward.core.scopes import handshake_of_scope, wire_of_scope
 from doorward.service.live import Live
@@ -65,8 +66,9 @@ class Entrance:
         parts, scope = self._parts, self._scope
         if (await self._server_receive())["type"] != "websocket.connect":
             return  # gone before anybody looked
-        wire = wire_of(scope)
-        handshake = self._read(scope)
+        wire, handshake = self._read(scope)
+        # servers log the target of what they serve, and take it from this very scope (SECURITY LOG-04)
+        scope["query_string"] = b"" if isinstance(handshake, Deny) else clean_query(handshake.query).encode("latin-1")
         if isinstance(handshake, Deny):
             parts.door.refuse(wire, handshake)
             await self._refuse(handshake, None)
@@ -84,12 +86,12 @@ class Entrance:
         finally:
             await self._end_application()
 
-    def _read(self, scope: Scope) -> Handshake | Deny:
+    def _read(self, scope: Scope) -> tuple[Wire, Handshake | Deny]:
         try:
-            return handshake_of_scope(scope)
+            return wire_of(scope), handshake_of_scope(scope)
         except Exception as error:  # noqa: BLE001 - a scope against ASGI, or a bug of ours: audited, and a refusal
             self._parts.wrong("scope", error)
-            return _INTERNAL
+            return Wire(address=None, rewritten=True), _INTERNAL
 
     # ---- step 12: the application -----------------------------------------------------------------------------------
 

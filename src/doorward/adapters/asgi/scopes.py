@@ -15,7 +15,7 @@ def same_path(scope: Scope, handshake: Handshake) -> bool:
 
 
 def application_scope(scope: Scope, question: OpenBackend, connection: Connection) -> Scope:
-    """A copy of the server's, which is left as it is."""
+    """A copy of the server's scope. Where a proxy forwards, `client` is the true one, without a port."""
     handshake, peer = question.handshake, question.peer
     headers = backend_headers(
         handshake,

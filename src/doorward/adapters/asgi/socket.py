@@ -180,8 +180,7 @@ class Socket:
             live.backend_closed(code, message.get("reason") or "")
         self._end({"type": "websocket.disconnect", "code": code, "reason": ""})
         try:
-            async with self._lock:
-                await self._send(message)
+            await self._part(message)
         finally:
             if live is not None:
                 live.peer_gone()
@@ -286,13 +285,21 @@ class Socket:
             return
         code, text = self._farewell
         try:
-            async with self._lock:
-                with suppress(OSError):  # it is gone already
-                    await self._send({"type": "websocket.close", "code": code, "reason": text})
+            with suppress(OSError):  # it is gone already
+                await self._part({"type": "websocket.close", "code": code, "reason": text})
         finally:
             live, self._live = self._live, None
             if live is not None:
                 live.peer_gone()
+
+    async def _part(self, message: Message) -> None:
+        """The Close, after whatever is being sent. granian sends none while a receive is awaited, so we stop listening
+        first: what the peer still says counts no more."""
+        async with self._lock:
+            if self._pump is not None:
+                self._pump.cancel()
+                await asyncio.wait({self._pump})
+            await self._send(message)
 
     def cut(self) -> None:
         """No ASGI server can be told to cut: our callable ends, and the server closes what is still open."""
