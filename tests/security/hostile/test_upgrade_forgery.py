@@ -1,103 +1,16 @@
 """B1, the upgrade: nothing but a strict RFC 6455 handshake is one; what browsers really send is (HS)."""
 
-from typing import Any
-
 import pytest
 
-from tests.security.hostile.attacking import KEY, Peer, frame, head, parse, refused, text
+from tests.security.hostile.attacking import Peer, frame, head, parse, refused, text
+from tests.security.hostile.heads import UPGRADES
 from tests.security.hostile.standing import Standing
 
-Changes = tuple[dict[str, Any], ...]
-Row = tuple[str, Changes, int, str]
 
-
-def rows(name: str, status: int, reason: str, *changes: dict[str, Any]) -> list[Row]:
-    return [(name, changes, status, reason)]
-
-
-def header(name: str, *values: object) -> list[dict[str, object]]:
-    return [{name: value} for value in values]
-
-
-ROWS = [
-    *rows(
-        "HS-14-h2c",
-        400,
-        "upgrade_malformed",
-        {"Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2_Settings": "AAMAAABkAAQAAP__"},
-        *header(
-            "Upgrade", "websocket, h2c", "websocket/13", "websocke", "", "h2c, websocket", "TLS/1.0", "websocket;q=1"
-        ),
-    ),
-    *rows(
-        "HS-14-two-upgrades", 400, "header_duplicated", {"extra": ["Upgrade: h2c"]}, {"extra": ["Upgrade: websocket"]}
-    ),
-    *rows("HS-16-plain", 426, "not_an_upgrade", {"Upgrade": None}, {"Upgrade": None, "Connection": None}),
-    *rows(
-        "HS-18-connection",
-        400,
-        "connection_malformed",
-        *header("Connection", "notupgrade", "close", None, "", "upgrade;x", '"upgrade"', "up grade", "keep-alive"),
-    ),
-    *rows(
-        "HS-20-two-keys",
-        400,
-        "header_duplicated",
-        {"extra": [f"Sec-WebSocket-Key: {KEY}"]},
-        {"extra": ["Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]},
-    ),
-    *rows(
-        "HS-21-key",
-        400,
-        "key_malformed",
-        *header(
-            "Sec_WebSocket_Key",
-            None,
-            "",
-            "dGhlIHNhbXBsZSBub25j",
-            "dGhlIHNhbXBsZSBub25jZWU=",
-            "====",
-            "dGhlIHNhbXBsZSBub25jZR==",
-            "dGhlIHNhbXBs ZSBub25jZQ==",
-            "__hlIHNhbXBsZSBub25jZQ==",
-            "dGhlIHNhbXBsZSBub25jZQ",
-            f"{KEY}, {KEY}",
-            "A" * 5000,
-        ),
-    ),
-    *rows(
-        "HS-22-version",
-        426,
-        "websocket_version",
-        *header("Sec_WebSocket_Version", None, "8", "0", "14", "013", "13, 8", "13x", "", "13.0", "-13", "1337"),
-    ),
-    *rows("HS-22-two-versions", 400, "header_duplicated", {"extra": ["Sec-WebSocket-Version: 13"]}),
-    *rows(
-        "HS-38-protocols",
-        400,
-        "protocols_malformed",
-        *header("Sec_WebSocket_Protocol", "a, a", "a b", '"a"', "é", "", ",", "a,,b", "a, ", " " * 8000, "a;b", "a\tb"),
-        {"Sec_WebSocket_Protocol": "a", "extra": ["Sec-WebSocket-Protocol: a"]},
-    ),
-    *rows(
-        "HS-38-too-many",
-        431,
-        "head_too_large",
-        *header("Sec_WebSocket_Protocol", ", ".join(f"p{number}" for number in range(10000)), " " * 40960),
-    ),
-    *rows(
-        "HS-38-ours-and-unknown",
-        400,
-        "protocols_malformed",
-        *header("Sec_WebSocket_Protocol", "doorward.v2", "doorward.", "doorward.auth", "doorward.tokenx"),
-    ),
-]
-
-
-@pytest.mark.parametrize(("changes", "status", "reason"), [pytest.param(*row[1:], id=row[0]) for row in ROWS])
-def test_it_is_refused_and_leaves_nothing(siege: Standing, changes: Changes, status: int, reason: str) -> None:
-    token = siege.token(siege.name())
-    refused(siege, *(head(token=token, **changed) for changed in changes), status=status, reason=reason)
+@pytest.mark.parametrize(("heads", "status", "reason"), [pytest.param(*row[1:], id=row[0]) for row in UPGRADES])
+def test_it_is_refused_and_leaves_nothing(siege: Standing, heads: tuple[bytes, ...], status: int, reason: str) -> None:
+    token = siege.token(siege.name()).encode()
+    refused(siege, *(sent.replace(b"Bearer @", b"Bearer " + token) for sent in heads), status=status, reason=reason)
 
 
 @pytest.mark.parametrize("name", ["Sec_WebSocket_Key", "Sec_WebSocket_Version", "Sec_WebSocket_Protocol"])
