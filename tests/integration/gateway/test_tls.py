@@ -57,6 +57,26 @@ async def test_1_2_speaks_only_forward_secrecy_with_aead(authority, pair, suite)
             await version_of(gate, speaking(authority, ssl.TLSVersion.TLSv1_2, f"{suite}:@SECLEVEL=0"))
 
 
+@pytest.mark.parametrize("group", ["secp384r1", "secp521r1", "X448", "ffdhe2048", "ffdhe8192"])
+async def test_a_client_cannot_choose_an_expensive_key_exchange(authority, pair, group):
+    """CVE-2002-20001 (D(HE)at): ffdhe8192 cost 167 ms of one thread a handshake, before anyone had shown anything."""
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.3")
+    wanting = speaking(authority, ssl.TLSVersion.TLSv1_3)
+    wanting.set_ecdh_curve(group)
+    async with gateway(tls=context) as gate:
+        with pytest.raises(REFUSED):
+            await version_of(gate, wanting)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_the_group_that_every_client_has_is_enough(authority, pair, version):
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
+    wanting = speaking(authority, version)
+    wanting.set_ecdh_curve("prime256v1")
+    async with gateway(tls=context) as gate:
+        assert (await version_of(gate, wanting))[0] == version.name.replace("_", ".")
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
 async def test_1_1_is_refused_by_any_setting(authority, pair):
     context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.2")
