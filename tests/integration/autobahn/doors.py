@@ -7,7 +7,7 @@ for their size or number. What stays as it is can't be set; what that costs is p
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from tests.integration.autobahn.programs import echo
 from tests.integration.autobahn.verdicts import (
     COMPRESSED_CASES,
     PLAIN_CASES,
+    UNFINISHED,
     Choice,
     Verdicts,
     fuzzing_server,
+    in_order,
     of_server,
 )
 from tests.integration.running import Backend, Gateway
@@ -84,21 +86,28 @@ async def client_through_gateway(choice: Choice, *, profile: str = "conformance"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All cases through something. `beside` is the run without it, None for one that is such."""
+    """All cases through something. `beside` is the run without it, None for one that is such. `patient`: what took too
+    long is played again."""
 
     play: Callable[[Choice], Awaitable[Verdicts]]
     beside: str | None = None
+    patient: bool = True
 
 
 RUNS: Mapping[str, Run] = {
     "server/alone": Run(server_alone),
     "server/gateway/conformance": Run(server_through_gateway, "server/alone"),
-    "server/gateway/defaults": Run(partial(server_through_gateway, profile="defaults"), "server/alone"),
+    "server/gateway/defaults": Run(partial(server_through_gateway, profile="defaults"), "server/alone", patient=False),
     "client/alone": Run(client_alone),
     "client/gateway/conformance": Run(client_through_gateway, "client/alone"),
 }
 
 
 async def play_all(run: Run) -> Verdicts:
-    """The 517. Those about compression come apart, since another echo is quicker there."""
-    return {**await run.play(PLAIN_CASES), **await run.play(COMPRESSED_CASES)}
+    """The 517. Those about compression come apart, since another echo is quicker there; those that took too long once
+    more and alone: after 20 s comes a ping of ours, which the suite takes for the end of a case that expects none."""
+    found = {**await run.play(PLAIN_CASES), **await run.play(COMPRESSED_CASES)}
+    late = tuple(case for case in in_order(found) if found[case].behavior == UNFINISHED)
+    if run.patient and late:
+        found |= await run.play(replace(COMPRESSED_CASES, include=late, at_once=1))
+    return found

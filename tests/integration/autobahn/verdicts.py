@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.client import connect
 
@@ -24,6 +25,7 @@ COMPRESSED = ("12.*", "13.*")
 # Cases with large messages, many messages, or compression: minutes instead of seconds.
 SLOW = ("9.*", *COMPRESSED)
 FAST_CASES, ALL_CASES = 247, 517
+UNFINISHED = "UNFINISHED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,18 @@ def _reported(folder: Path, printed: str) -> Verdicts:
         raise RuntimeError(f"kosoku left no report: {printed[-2000:]}")
     (cases,) = json.loads(report.read_text(encoding="utf-8")).values()
     return {
-        case: Verdict(said["behavior"], said["behaviorClose"], said["remoteCloseCode"]) for case, said in cases.items()
+        case: Verdict(_behavior(folder, said), said["behaviorClose"], said["remoteCloseCode"])
+        for case, said in cases.items()
     }
+
+
+def _behavior(folder: Path, said: Mapping[str, Any]) -> str:
+    """As it says, but what took too long is told from what came back wrong."""
+    behavior: str = said["behavior"]
+    if behavior != "FAILED":
+        return behavior
+    why = json.loads((folder / said["reportfile"]).read_text(encoding="utf-8"))["result"]
+    return UNFINISHED if why.startswith("Case did not finish") else behavior
 
 
 def in_order(cases: Iterable[str]) -> list[str]:
