@@ -51,6 +51,8 @@ class Process(Gateway):
 class Door:
     """A running gateway with its backend, its store, and its audit."""
 
+    lets_in = 101
+
     def __init__(self, on: Base, process: Process, backend: raw.Backend, store: SqliteStore) -> None:
         self.on = on
         self.process = process
@@ -69,7 +71,7 @@ class Door:
                 codes[name] = await self._buy(vector, told, now)
             if told.get("state") == "spent":
                 spent, _ = await self.knock(vector, vector.head(now=now, codes=codes))
-                assert spent.status == 101
+                assert spent.status == self.lets_in
         for told in vector.revocations:
             target = Target(
                 TargetKind(told["kind"]), told["value"], issuer=told.get("issuer"), tenant=told.get("tenant")
@@ -122,11 +124,17 @@ class Door:
             whole, newline, _ = file.read().rpartition(b"\n")
         self._read += len(whole) + len(newline)
         events = [json.loads(line) for line in whole.splitlines()]
-        return [event for event in events if event["kind"] == "handshake"]
+        return [event for event in events if self._is_new(event)]
+
+    def _is_new(self, event: dict[str, Any]) -> bool:
+        return bool(event["kind"] == "handshake")
 
 
 class Doors:
     """One gateway for each base, started when it is first wanted."""
+
+    process_type: type[Process] = Process
+    door_type: type[Door] = Door
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -143,13 +151,13 @@ class Doors:
     async def _start(self, on: Base) -> Door:
         backend = raw.Backend()
         await backend.start()
-        process = Process(self._folder / on.name, on, backend)
+        process = self.process_type(self._folder / on.name, on, backend)
         await process.start()
         store = SqliteStore(
             process.folder / "doorward.db", clock=FakeClock(time.time()), process=secrets.token_hex(4), shared=False
         )
         await store.open()
-        return Door(on, process, backend, store)
+        return self.door_type(on, process, backend, store)
 
     async def stop(self) -> None:
         for door in self._open.values():
