@@ -35,6 +35,8 @@ class Url:
     port: int
     path: str = "/bench"
     trust: ssl.SSLContext | None = None
+    source: str | None = None
+    """The loopback address that clients come from; None lets the system choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +219,9 @@ async def connect(url: Url, wanted: Opening, kind: type[S]) -> S:
     """A TCP (and TLS) connection on which the handshake has been answered."""
     loop = asyncio.get_running_loop()
     _, socket = await loop.create_connection(
-        lambda: kind(wanted), "127.0.0.1", url.port, ssl=url.trust, server_hostname="127.0.0.1" if url.trust else None
-    )
+        lambda: kind(wanted), "127.0.0.1", url.port, ssl=url.trust, server_hostname="127.0.0.1" if url.trust else None,
+        local_addr=None if url.source is None else (url.source, 0),
+    )  # fmt: skip
     await socket.status
     return socket
 

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -142,10 +143,20 @@ class Doorward(Peer):
         return f"doorward at {said.stdout.strip() or 'an unknown commit'}"
 
     def audited(self) -> int | None:
-        try:
-            return (self.folder / "audit.jsonl").read_bytes().count(b"\n")
-        except FileNotFoundError:
-            return 0
+        return sum(path.read_bytes().count(b"\n") for path in self._audits())
+
+    def refused(self) -> dict[str, int]:
+        """How many handshakes it refused so far, by reason."""
+        counts: Counter[str] = Counter()
+        for path in self._audits():
+            for text in path.read_text().splitlines():
+                event = json.loads(text)
+                if event.get("outcome") == "refused":
+                    counts[event.get("reason", "")] += 1
+        return dict(counts)
+
+    def _audits(self) -> list[Path]:
+        return sorted(self.folder.glob("audit*.jsonl"))
 
 
 def make_key(folder: Path, *, backend: int) -> None:

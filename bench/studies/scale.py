@@ -63,7 +63,11 @@ class Scale(Study):
             empty = await _used(pids, min(_EMPTY, idle))
             before, before_cpu = memory(pids), cpu(pids)
             parts = [(path_of(number), count // crowds + (number < count % crowds)) for number in range(crowds)]
-            opening = await companions.crowd(ground.load, peer.url, parts, seconds=_OPENING)
+            try:
+                opening = await companions.crowd(ground.load, peer.url, parts, seconds=_OPENING)
+            except BenchError as error:
+                await asyncio.sleep(1.0)
+                raise BenchError(f"{error}; refused: {peer.refused() or 'nobody'}") from error
             await asyncio.sleep(_SETTLE)
             spent, after = cpu(pids).since(before_cpu), memory(pids)
             series = [await _used(pids, idle / _WINDOWS) for _ in range(_WINDOWS)]
