@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from doorward.adapters.asgi.parts import Message, Receive, Send
@@ -180,7 +181,8 @@ class Socket:
             live.backend_closed(code, message.get("reason") or "")
         self._end({"type": "websocket.disconnect", "code": code, "reason": ""})
         try:
-            await self._part(message)
+            # Quart reads in one task and closes in another, which it cancels as soon as the first hears of the end
+            await asyncio.shield(self._run(partial(self._part, message)))
         finally:
             if live is not None:
                 live.peer_gone()
@@ -340,10 +342,11 @@ class Socket:
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
 
-    def _run(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    def _run(self, work: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _size(message: Message) -> int:

@@ -1,0 +1,79 @@
+"""A Close goes out whatever the server or the framework does with its tasks: two that were seen, as they were seen."""
+
+import asyncio
+
+from doorward.adapters.asgi.parts import Message, Receive, Scope, Send
+from tests.unit.adapters.asgi.serving import Server, Visit, scope_of
+from tests.unit.service.world import World
+
+
+class Granian(Server):
+    """Sends no Close while a receive is awaited (granian 2.8)."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self.awaited = 0
+        self.free = asyncio.Event()
+
+    async def receive(self) -> Message:
+        self.awaited += 1
+        self.free.clear()
+        try:
+            return await super().receive()
+        finally:
+            self.awaited -= 1
+            if not self.awaited:
+                self.free.set()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.close" and self.awaited:
+            await self.free.wait()
+        await super().send(message)
+
+
+async def quart(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads in one task and answers in another; whichever ends first, the other is cancelled (Quart 0.22)."""
+
+    async def listen() -> None:
+        while (await receive())["type"] != "websocket.disconnect":
+            heard.set()
+
+    async def answer() -> None:
+        await send({"type": "websocket.accept"})
+        await heard.wait()
+        await send({"type": "websocket.close", "code": 4321, "reason": "its own"})
+
+    heard = asyncio.Event()
+    await receive()
+    tasks = {asyncio.create_task(listen()), asyncio.create_task(answer())}
+    _, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in left:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def visiting() -> Visit:
+    one = Visit(World(), quart, scope_of())
+    one.server = Granian(one.server.scope)
+    return one.begin()
+
+
+async def test_the_applications_own_close_arrives() -> None:
+    it = visiting()
+    await it.server.told("websocket.accept")
+    it.server.hears("leave me")
+    closed = await it.server.told("websocket.close")
+    assert (closed["code"], closed["reason"]) == (4321, "its own")
+    await it.ended()
+    await it.clean()
+
+
+async def test_ours_arrives() -> None:
+    it = visiting()
+    await it.server.told("websocket.accept")
+    (live,) = it.world.connections
+    live.close_by_operator()
+    closed = await it.server.told("websocket.close")
+    assert (closed["code"], closed["reason"]) == (4403, "doorward:closed_by_operator")
+    await it.ended()
+    await it.clean()
