@@ -71,6 +71,8 @@ async def test_the_applications_own_close_arrives() -> None:
 async def test_ours_arrives() -> None:
     it = visiting()
     await it.server.told("websocket.accept")
+    while it.server.asked < 2:  # the connect, and then whatever comes
+        await asyncio.sleep(0)
     (live,) = it.world.connections
     live.close_by_operator()
     closed = await it.server.told("websocket.close")
