@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from doorward.adapters.stores.sqlite.connecting import connect, create
+from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.lane import Lane
 from doorward.adapters.stores.sqlite.reader import QuickReader, Reader
 from doorward.ports import StoreError
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_quick_reader_reads_at_once_and_never_writes(path: Path) -> None:
-    reader = QuickReader(partial(connect, path, patience=0, query_only=True))
+    reader = QuickReader(partial(connect, path, patience=0, query_only=True), Glance(path))
     assert reader.rows("SELECT value FROM rows WHERE value > ?", (0,)) == [(1,), (2,)]
     with pytest.raises(StoreError, match="readonly"):
         reader.rows("DELETE FROM rows", ())
@@ -42,7 +43,7 @@ def test_a_quick_reader_says_when_it_would_have_to_wait(path: Path) -> None:
     locker = sqlite3.connect(path, isolation_level=None)
     locker.execute("PRAGMA locking_mode = EXCLUSIVE").fetchall()
     locker.execute("INSERT INTO rows VALUES (3)")
-    reader = QuickReader(partial(connect, path, patience=0, query_only=True))
+    reader = QuickReader(partial(connect, path, patience=0, query_only=True), Glance(path))
     assert reader.rows("SELECT count(*) FROM rows", ()) is None
     locker.close()
     assert reader.rows("SELECT count(*) FROM rows", ()) == [(3,)]
@@ -52,7 +53,7 @@ def test_a_quick_reader_says_when_it_would_have_to_wait(path: Path) -> None:
 def test_a_quick_reader_heals(path: Path) -> None:
     away = path.with_name("away")
     path.rename(away)
-    reader = QuickReader(partial(connect, path, patience=0, query_only=True))
+    reader = QuickReader(partial(connect, path, patience=0, query_only=True), Glance(path))
     with pytest.raises(StoreError, match="unable to open"):
         reader.rows("SELECT 1 FROM rows", ())
     assert not path.exists(), "reading makes no file"

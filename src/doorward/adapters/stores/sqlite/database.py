@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Final, TypeVar
 
 from doorward.adapters.stores.sqlite.connecting import connect, create, is_busy, store_error
+from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.lane import DEADLINE, Lane, Work
 from doorward.adapters.stores.sqlite.migrating import Migration, migrate, prepare, shipped
 from doorward.adapters.stores.sqlite.reader import QuickReader, Reader, Row
@@ -36,7 +37,8 @@ class Database:
         self._deadline = deadline
         self._migrations = shipped() if migrations is None else migrations
         self._writer = Writer(partial(connect, path, patience=_PATIENCE))
-        self._quick = QuickReader(partial(connect, path, patience=0.0, query_only=True))
+        self._glance = Glance(path)
+        self._quick = QuickReader(partial(connect, path, patience=0.0, query_only=True), self._glance)
         self._writing: Lane | None = None
         self._reading: Lane | None = None
         self._writes = 0
@@ -76,6 +78,7 @@ class Database:
         finally:
             if writing is not None:
                 await writing.close()
+        self._glance.end()
 
     def write(self, work: Work[T], *, durable: bool = False) -> asyncio.Future[T]:
         """Call `work` with a connection in a transaction, atomic and alone. `durable`: wait for the disk's flush.

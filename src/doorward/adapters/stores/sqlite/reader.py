@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 from doorward.adapters.stores.sqlite.connecting import Connect, is_busy, spoils, store_error
+from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.lane import Job, Settle
 from doorward.ports import StoreError
 
@@ -18,29 +19,47 @@ _STEPS: Final = 10_000  # of SQLite's machine between two looks at the deadline:
 
 
 class QuickReader:
-    """On the thread that uses it. It never waits for a lock."""
+    """On the thread that uses it. It never waits for a lock.
 
-    def __init__(self, connect: Connect) -> None:
+    What a statement answered last it answers again, where nobody has committed since: `glance` tells.
+    """
+
+    def __init__(self, connect: Connect, glance: Glance) -> None:
         self._connect = connect
+        self._glance = glance
         self._connection: sqlite3.Connection | None = None
+        self._last: dict[str, tuple[bytes, Sequence[object], list[Row]]] = {}
 
     def rows(self, statement: str, parameters: Sequence[object]) -> list[Row] | None:
-        """All rows, or None when the file is locked against readers too (a recovery): ask in the thread then.
+        """All rows, or None when the file is locked against readers too (a recovery): ask in the thread then. The list
+        is not the caller's to change; statements are few.
 
         Raises StoreError.
         """
+        before = self._glance.look()
+        last = self._last.get(statement)
+        if last is not None and last[0] == before and last[1] == parameters:
+            return last[2]
         try:
             if self._connection is None:
                 self._connection = self._connect()
-            return self._connection.execute(statement, parameters).fetchall()
+                rows = self._connection.execute(statement, parameters).fetchall()
+                self._glance.begin()  # from here on, for by then the shared index is there
+                return rows
+            rows = self._connection.execute(statement, parameters).fetchall()
         except (sqlite3.Error, OSError, UnicodeError, OverflowError) as error:
             if is_busy(error):
                 return None
             if spoils(error):
                 self.close()
             raise store_error(error) from error
+        if before is not None:
+            self._last[statement] = (before, parameters, rows)
+        return rows
 
     def close(self) -> None:
+        self._glance.pause()
+        self._last.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(sqlite3.Error):
