@@ -266,7 +266,7 @@ class Parts:
     bugs: list[tuple[str, BaseException]] = field(default_factory=list)
 
     def is_ours(self, path: str) -> bool:
-        return path in {"/healthz", "/echo", "/broken"}
+        return path in {"/healthz", "/echo", "/broken"} or self.is_verify(path)
 
     def is_verify(self, target: str) -> bool:
         return target.startswith("/auth/verify")

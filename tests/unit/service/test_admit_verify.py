@@ -11,9 +11,10 @@ from doorward.service.live import Live
 from doorward.values.admission import Admission
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
-from doorward.values.decision import Deny, Reason
+from doorward.values.decision import Answer, Deny, Reason
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
+from doorward.values.question import AskBan, AskRevocations, TakeRate, VerifySignature
 from doorward.values.rules import ClusterLimits, Rate, Rules
 from tests.unit.service.world import World, credential, handshake, rules, subject, token
 
@@ -182,4 +183,46 @@ async def test_handshakes_under_way_count_and_come_free() -> None:
     assert reason_of(await verify(world)) is Reason.ADDRESS_PENDING
     go.set()
     assert isinstance(await under_way, Admission)
+    assert isinstance(await verify(world), Admission)
+
+
+# ---- FX-01, FX-02: whatever breaks at whichever question, nobody is let in
+
+FAULTS = [ValueError, KeyError, OSError, TimeoutError, UnicodeError, RecursionError, MemoryError, StoreError]
+ASKED = [AskBan, TakeRate, VerifySignature, AskRevocations]
+
+
+def breaking(world: World, kind: type, fault: type[BaseException]) -> None:
+    async def fail(question: object, now: float) -> Answer[object]:
+        raise fault("a secret text")
+
+    world.answers.by_type[kind] = fail
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.__name__)
+async def test_fx_01_a_question_that_breaks_is_a_refusal(kind, fault) -> None:
+    world = World(judged_by(pending_per_address=1))
+    breaking(world, kind, fault)
+    for _ in range(2):  # the second shows that the place of the first came free
+        assert reason_of(await verify(world)) in (
+            Reason.INTERNAL,
+            Reason.ADMISSION_TIMEOUT,
+            Reason.STORE_UNAVAILABLE,
+            Reason.VERIFIER_UNAVAILABLE,
+        )
+    event = await event_of(world)
+    assert (event.outcome, event.status) == (Outcome.REFUSED, 403)
+    assert "secret" not in str(world.audited())
+
+
+@pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.__name__)
+async def test_fx_02_who_hangs_up_is_nobody_and_holds_nothing(kind) -> None:
+    world = World(judged_by(pending_per_address=1))
+    answer = world.answers.by_type[kind]
+    breaking(world, kind, asyncio.CancelledError)
+    with pytest.raises(asyncio.CancelledError):
+        await verify(world)
+    assert (await event_of(world)).reason == Reason.PEER_LEFT.value
+    world.answers.by_type[kind] = answer
     assert isinstance(await verify(world), Admission)
