@@ -131,7 +131,7 @@ def study_table(study: Report) -> str:
     for figure in study["figures"]:
         value = f"{figure['value']:,.{figure['digits']}f} {figure['unit']}".strip()
         lines.append(line([figure["title"], value, figure["text"], figure["verdict"]]))
-    return "\n".join(lines)
+    return "\n".join(lines) + (f"\n\n{study['note']}" if study["note"] else "")
 
 
 def line(cells: Sequence[str]) -> str:
@@ -144,10 +144,11 @@ def verdict(got: float | None, limit: float, side: Limit = Limit.AT_MOST) -> dic
     if got is None:
         return {"limit": limit, "got": None, "met": None, "verdict": "not measured"}
     met = got <= limit if side is Limit.AT_MOST else got >= limit
-    said = f"yes ({got:,.4g})"
+    figure = f"{got:,.0f}" if got >= 1000 else f"{got:.4g}"
+    said = f"yes ({figure})"
     if not met:
         off = f"{abs(got / limit - 1) * 100:.0f} % {'over' if got > limit else 'under'}" if limit else "over"
-        said = f"**no**: {got:,.4g}, {off}"
+        said = f"**no**: {figure}, {off}"
     return {"limit": limit, "got": got, "met": met, "verdict": said}
 
 
@@ -213,6 +214,7 @@ def _study(study: Study, outcome: Outcome, factor: float) -> Report:
         "name": study.name,
         "title": study.title,
         "fault": outcome.fault,
+        "note": finding.note if finding else "",
         "figures": [_found(each, finding.figures[each.key], factor) for each in study.figures] if finding else [],
         "series": {name: list(values) for name, values in finding.series.items()} if finding else {},
     }

@@ -145,15 +145,15 @@ class Doorward(Peer):
     def audited(self) -> int | None:
         return sum(path.read_bytes().count(b"\n") for path in self._audits())
 
-    def refused(self) -> dict[str, int]:
-        """How many handshakes it refused so far, by reason."""
+    def told(self, kind: str) -> str:
+        """The reasons in the audit's events of this kind, each with how often."""
         counts: Counter[str] = Counter()
         for path in self._audits():
             for text in path.read_text().splitlines():
                 event = json.loads(text)
-                if event.get("outcome") == "refused":
-                    counts[event.get("reason", "")] += 1
-        return dict(counts)
+                if event["kind"] == kind and (reason := event.get("reason")):
+                    counts[reason] += 1
+        return ", ".join(f"{reason} {count}" for reason, count in counts.most_common()) or "none"
 
     def _audits(self) -> list[Path]:
         return sorted(self.folder.glob("audit*.jsonl"))

@@ -39,6 +39,8 @@ class Finding:
 
     figures: Mapping[str, float]
     series: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    note: str = ""
+    """What must be said beside them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bench.peers.doorward import Build, Doorward, path_of
 from bench.processes import BenchError, cpu, memory
 from bench.studies.base import Figure, Finding, Ground, Limit, Study
 from bench.studies.crowds import Companions
+from bench.studies.timers import cost
 
 PER_CROWD = 10_000
 PING_EVERY = 20.0
@@ -46,6 +47,7 @@ class Scale(Study):
             Figure("idle", "CPU with all of them idle", "% of a core", digits=2),
             Figure("flat", "CPU of the last third of the time by that of the first", "×", target=1.2, digits=2),
             Figure("ping", "CPU that a connection adds, each 20 s (one ping, one pong, its timers)", "µs"),
+            Figure("timers", "of that, the table of timers by itself", "µs"),
         )  # fmt: skip
 
     async def __call__(self, ground: Ground) -> Finding:
@@ -67,12 +69,13 @@ class Scale(Study):
                 opening = await companions.crowd(ground.load, peer.url, parts, seconds=_OPENING)
             except BenchError as error:
                 await asyncio.sleep(1.0)
-                raise BenchError(f"{error}; refused: {peer.refused() or 'nobody'}") from error
+                raise BenchError(f"{error}; refusals: {peer.told('handshake')}") from error
             await asyncio.sleep(_SETTLE)
             spent, after = cpu(pids).since(before_cpu), memory(pids)
             series = [await _used(pids, idle / _WINDOWS) for _ in range(_WINDOWS)]
             if set(peer.pids()) != set(pids):
                 raise BenchError("a worker ended or was started meanwhile")
+            lost = peer.told("close")
             alive = companions.alive()
         finally:
             companions.stop()
@@ -89,9 +92,11 @@ class Scale(Study):
             "idle": load * 100,
             "flat": flatness(series),
             "ping": max(0.0, load - empty) * PING_EVERY / count * 1e6,
+            "timers": await cost(count, every=PING_EVERY) * 1e6,
         }
+        note = f"Connections that ended meanwhile, by reason: {lost}." if alive < count else ""
         percent = [round(each * 100, 3) for each in series]
-        return Finding(figures, {"idle_percent": percent, "window_seconds": [idle / _WINDOWS]})
+        return Finding(figures, {"idle_percent": percent, "window_seconds": [idle / _WINDOWS]}, note)
 
 
 async def _used(pids: tuple[int, ...], seconds: float) -> float:
