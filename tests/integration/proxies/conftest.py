@@ -1,7 +1,7 @@
 """One gateway for the folder, with all proxies before it; a test that ends, reloads or floods has its own."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ async def gateway_for(folder: Path, **more: Any) -> AsyncIterator[Gateway]:
         assert "Traceback" not in gateway.printed, gateway.printed
     finally:
         if gateway.process is not None and gateway.process.returncode is None:
-            await gateway.stop()
+            with suppress(ProcessLookupError):  # a drain may end it between two signals
+                await gateway.stop()
+            await gateway.ended()
         await backend.stop()
         await gateway.left()
 
@@ -71,15 +73,19 @@ def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
     return ways[request.param]
 
 
-@pytest.fixture
-def source() -> str:
+def fresh() -> str:
     """An address that nobody else has had."""
     return next(_SOURCES)
 
 
 @pytest.fixture
+def source() -> str:
+    return fresh()
+
+
+@pytest.fixture
 def another() -> str:
-    return next(_SOURCES)
+    return fresh()
 
 
 @pytest.fixture

@@ -59,9 +59,8 @@ def recipe(
     match name:
         case "nginx":
             more = "" if plain is None else f"\n    listen 127.0.0.1:{plain};"
-            return changed(
-                text, files | {"listen 443 ssl;": f"listen 127.0.0.1:{secure} ssl;{more}", "8800": str(gateway)}
-            )
+            listen = {"listen 443 ssl;": f"listen 127.0.0.1:{secure} ssl;{more}", "8800": str(gateway)}
+            return changed(text, files | listen, strict=also is None)
         case "haproxy" | "haproxy-proxy-protocol":
             more = "" if plain is None else f"bind 127.0.0.1:{plain}\n    "
             return changed(
@@ -81,6 +80,7 @@ def recipe(
                     f"{NAME} {{": f"{names} {{\n\tbind 127.0.0.1\n\ttls {site.certificate} {site.key}",
                     "127.0.0.1:8800": f"127.0.0.1:{gateway}",
                 },
+                strict=also is None,
             )
             if plain is None:
                 return own
@@ -90,6 +90,7 @@ def recipe(
                     f"{NAME} {{": f"http://{NAME}:{plain} {{\n\tbind 127.0.0.1",
                     "127.0.0.1:8800": f"127.0.0.1:{gateway}",
                 },
+                strict=also is None,
             )
             return f"{own}\n{bare}"
         case "envoy":

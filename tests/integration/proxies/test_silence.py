@@ -36,6 +36,9 @@ async def test_a_silent_socket_is_alive_after_ninety_seconds(ways, certificate, 
         for name, client in clients.items():
             assert await client.echoes(), name
             client.leave()
+        # forty health checks later: those over PROXY protocol speak for nobody (LOCAL), and were answered
+        late = await tunnel.enter("late", source=source)
+        late.leave()
         cut_after = await waiting
         assert NGINX_CUTS_AFTER - 2 < cut_after < SILENCE
 
