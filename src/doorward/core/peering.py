@@ -75,9 +75,10 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
 
 
 def is_from_proxy(wire: Wire, rules: Rules) -> bool:
-    """Is the TCP peer one of the trusted proxies? Loopback too must be listed; a Unix socket can't be."""
+    """Is the TCP peer one of the trusted proxies? Loopback too must be listed; a Unix socket can't be. Nor is who has
+    only been put in its place by what a header claims."""
     direct = _plain(wire.address)
-    return direct is not None and is_in(direct, rules.trusted_proxies)
+    return not wire.rewritten and direct is not None and is_in(direct, rules.trusted_proxies)
 
 
 def presumed_peer(wire: Wire, handshake: Handshake | None, rules: Rules) -> Peer:

@@ -8,7 +8,7 @@ from typing import Final
 
 from doorward.core.endings import ENDINGS
 from doorward.core.handshakes import MAX_TARGET, handshake_of
-from doorward.core.peering import is_from_proxy
+from doorward.core.peering import REWRITTEN, is_from_proxy
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
@@ -46,7 +46,8 @@ def original_of(asked: Handshake, wire: Wire, rules: Rules) -> Handshake | Deny:
     request's own: X-Forwarded-Host decides nothing (OPS-05).
     """
     if not is_from_proxy(wire, rules):
-        return Deny(Reason.FORWARDER_UNTRUSTED, Step.TRANSPORT, note="only server.trusted_proxies may ask /verify")
+        note = REWRITTEN if wire.rewritten else "only server.trusted_proxies may ask /verify"
+        return Deny(Reason.FORWARDER_UNTRUSTED, Step.TRANSPORT, note=note)
     target = _target_of(asked, rules.prefix)
     if isinstance(target, Deny):
         return target

@@ -6,6 +6,7 @@ import pytest
 
 from doorward.core.endings import ENDINGS
 from doorward.core.handshakes import parse_head, upgrade_fault
+from doorward.core.peering import REWRITTEN
 from doorward.core.verifying import asked_target, is_verify, original_of, verify_status
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
@@ -44,6 +45,12 @@ class TestWhoIsBelieved:
 
     def test_an_ipv4_proxy_in_ipv6_clothes_is_that_proxy(self) -> None:
         put_back(original("/auth/verify", TOLD, wire=Wire(ip_address("::ffff:10.0.0.7"))))
+
+    def test_nor_who_is_only_claimed_to_be_one(self) -> None:
+        """A server that has put X-Forwarded-For in the peer's place: uvicorn does, of loopback peers."""
+        found = original("/auth/verify", TOLD, wire=Wire(ip_address("10.0.0.7"), rewritten=True))
+        assert isinstance(found, Deny)
+        assert (found.reason, found.note) == (Reason.FORWARDER_UNTRUSTED, REWRITTEN)
 
     def test_no_proxys_word_makes_a_stranger_one(self) -> None:
         found = original("/auth/verify", TOLD, "X-Forwarded-For: 10.0.0.7", wire=Wire(ip_address("192.0.2.1")))
