@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench flood setup lock format clean \
+.PHONY: help demo test check bench flood fuzz setup lock format clean \
 	test-parallel test-serial check-format check-lint check-types check-floors check-tests
 
 BIN := .venv/bin
@@ -65,6 +65,11 @@ flood:
 	@tools/setup runtime
 	@tools/setup bench
 	@PYTHONPATH=. .venv-bench/bin/python -m bench.flood $(FLOOD)
+
+# Each target for 20 s; FUZZ="--seconds 600 head" for one of them and longer.
+fuzz:
+	@tools/setup fuzz
+	@PYTHONPATH=. .venv-fuzz/bin/python -m tests.fuzz $(FUZZ)
 
 lock: setup
 	@UPGRADE=$(UPGRADE) tools/lock
