@@ -28,7 +28,7 @@ from tests.integration.blocks import Block, blocks, same
 
 WITHIN = 45.0
 BIN = Path(sys.executable).parent
-PORTS = (8800, 8801, 8802, 8803, 9000, 5173, 443)
+PORTS = (8800, 8801, 8802, 8803, 8900, 9000, 5173, 443)
 _TERMINAL = re.compile(r'terminal: ([a-z]+)(?:, until "([^"]+)")?')
 
 
@@ -249,8 +249,10 @@ def _is_install(line: str) -> bool:
     words = line.split()
     if words[:2] != ["pip", "install"]:
         return False
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {re.split(r"[^\w-]", one, maxsplit=1)[0] for one in project["dependencies"]}
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = pyproject["project"]
+    tested_with = [*project["dependencies"], *pyproject["dependency-groups"]["dev"]]
+    needed = {re.split(r"[^\w-]", one, maxsplit=1)[0] for one in tested_with}
     for word in words[2:]:
         name, _, extras = word.rstrip("]").partition("[")
         known = set(project.get("optional-dependencies", {})) if name in {".", project["name"]} else set()

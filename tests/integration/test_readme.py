@@ -20,6 +20,13 @@ async def gateway(who: Stranger, block: Block) -> None:
     assert seen == GIVEN
 
 
+async def client(who: Stranger, block: Block) -> None:
+    """The client that the page about FastAPI has, and that the other frameworks' pages use."""
+    file = "file: client.py"
+    (found,) = [step for step in blocks(ROOT / "docs/how-to/fastapi.md") if step.note == file]
+    await who.follow(found)
+
+
 GIVEN = {
     "file: server.py",
     'terminal: server, until "listening"',
@@ -27,6 +34,7 @@ GIVEN = {
     "file: client.py",
 }
 SHOWS = {
+    "given: client": client,
     "given: gateway": gateway,
     "browser: renewal": showing.renewal,
     "nginx: rt.example.com": showing.nginx,

@@ -1,6 +1,7 @@
 """The app under test, written for Quart."""
 
 import asyncio
+from typing import Any
 
 from quart import Quart, request, websocket
 
@@ -22,8 +23,8 @@ async def stopped() -> None:
 
 @quart.route("/hello", methods=["GET", "POST"])
 async def hello() -> tuple[str, dict[str, str]]:
-    said = f"{quart.config['GREETING']} by {request.method}: {await request.get_data(as_text=True)}"
-    return said, {"Content-Type": "text/plain"}
+    body: Any = await request.get_data(as_text=True)
+    return f"{quart.config['GREETING']} by {request.method}: {body}", {"Content-Type": "text/plain"}
 
 
 @quart.websocket("/chat/<room>")
