@@ -118,7 +118,10 @@ class Door:
         steps = admit(handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=now)
         try:
             async with asyncio.timeout(self._admission_timeout()):
-                return await drive(steps, passage.by_type, watch.clock)
+                decision = await drive(steps, passage.by_type, watch.clock)
+            if self.draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
+                return Deny(Reason.DRAINING, Step.REGISTER, retry_after=1.0)  # it began meanwhile: `_register` said no
+            return decision
         except TimeoutError:
             if passage.slot is None:
                 return Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE)

@@ -120,6 +120,21 @@ async def test_a_full_table_and_a_draining_door_refuse_before_anything_is_asked(
     assert not world.connector.asked
 
 
+async def test_a_drain_that_begins_during_a_handshake_is_told_as_one() -> None:
+    """And not as an overload: its client comes back, and does not back off."""
+    world = World()
+
+    async def sigterm() -> None:
+        world.door.draining = True
+
+    world.connector.meanwhile = sigterm
+    denied = await world.enter()
+    assert isinstance(denied, Deny)
+    assert denied.reason is Reason.DRAINING
+    assert denied.retry_after is not None
+    assert len(world.connections) == 0
+
+
 async def test_nothing_passes_unrecorded() -> None:
     world = World()
     world.sink.error = OSError("disk full")
