@@ -23,6 +23,8 @@ from tests.integration.autobahn.verdicts import (
     in_order,
     of_server,
 )
+from tests.integration.frameworks.door import Door
+from tests.integration.frameworks.serving import served
 from tests.integration.running import Backend, Gateway
 
 # Autobahn's client shows no header of ours: its token comes by query, which the default places don't list.
@@ -84,6 +86,24 @@ async def client_through_gateway(choice: Choice, *, profile: str = "conformance"
         return await autobahn.of_client(gate.url, token=pass_for(gate))
 
 
+# Its pings would end a case (as ours do) that takes as long; and it is the server that limits a message's size here.
+UVICORN = ("--ws-ping-interval", "3600", "--ws-max-size", str(1 << 24))
+
+
+async def uvicorn_alone(choice: Choice) -> Verdicts:
+    async with served("uvicorn", "tests.integration.autobahn.asgi_app:plain", *UVICORN) as server:
+        return await of_server(f"ws://127.0.0.1:{server.port}/", choice)
+
+
+async def middleware_under_uvicorn(choice: Choice) -> Verdicts:
+    wide = {"handshakes_per_address": "100000/min", "handshakes_per_subject": "100000/min"}
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        door = Door(Path(folder), routes=[{"path": "/{rest*}", **PROFILES["conformance"]}], cluster_limits=wide)
+        app = "tests.integration.autobahn.asgi_app:guarded"
+        async with served("uvicorn", app, "--factory", *UVICORN, environment=door.environment) as server:
+            return await of_server(f"ws://127.0.0.1:{server.port}/?token={door.token('autobahn', 7200.0)}", choice)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """All cases through something. `beside` is the run without it, None for one that is such. `patient`: what took too
@@ -98,6 +118,8 @@ RUNS: Mapping[str, Run] = {
     "server/alone": Run(server_alone),
     "server/gateway/conformance": Run(server_through_gateway, "server/alone"),
     "server/gateway/defaults": Run(partial(server_through_gateway, profile="defaults"), "server/alone", patient=False),
+    "server/uvicorn/alone": Run(uvicorn_alone),
+    "server/middleware/conformance": Run(middleware_under_uvicorn, "server/uvicorn/alone"),
     "client/alone": Run(client_alone),
     "client/gateway/conformance": Run(client_through_gateway, "client/alone"),
 }
