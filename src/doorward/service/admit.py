@@ -3,7 +3,6 @@
 Every handshake that comes here, or that the front refused before, leaves exactly one AuditEvent.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +14,7 @@ from doorward.ports import Connector, Entropy, Store
 from doorward.service.asking import Answers, Passage, Pending, Visit, drive
 from doorward.service.live import Live
 from doorward.service.watch import Watch
+from doorward.service.within import Within
 from doorward.values.admission import Admission
 from doorward.values.audit import Trail
 from doorward.values.decision import MISSING, Allow, Answer, Decision, Deny, Found, Reason, Step
@@ -117,7 +117,7 @@ class Door:
             return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
         steps = admit(handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=now)
         try:
-            async with asyncio.timeout(self._admission_timeout()):
+            with Within(self._admission_timeout()):
                 decision = await drive(steps, passage.by_type, watch.clock)
             if self.draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
                 return Deny(Reason.DRAINING, Step.REGISTER, retry_after=1.0)  # it began meanwhile: `_register` said no

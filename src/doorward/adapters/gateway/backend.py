@@ -16,6 +16,7 @@ from doorward.adapters.gateway.parts import BackendPlace, FrontParts
 from doorward.adapters.gateway.secured import SHUTDOWN_WITHIN
 from doorward.adapters.gateway.sockets import find_vanished_behind
 from doorward.core.forwarding import backend_headers, backend_target
+from doorward.service.within import Within
 from doorward.values.admission import BackendAnswer
 from doorward.values.decision import Reason
 from doorward.values.question import BackendFailed, OpenBackend
@@ -98,10 +99,10 @@ class BackendConnector:
         answering = Answering(loop.create_future())
         answer: BackendAnswer | BackendFailed
         try:
-            async with asyncio.timeout(place.connect_within) as limit:
+            with Within(place.connect_within) as limit:
                 transport = await _connect(answering, place)
                 transport.write(request)
-                limit.reschedule(loop.time() + place.answer_within)
+                limit.again(place.answer_within)
                 await answering.done
             answer = _judged(answering, question)
             if not self._is_awaited():

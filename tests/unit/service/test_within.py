@@ -1,0 +1,74 @@
+"""A limit ends what takes too long, and hears everybody else."""
+
+import asyncio
+
+import pytest
+
+from doorward.service.within import Within
+
+
+async def test_what_is_quick_is_not_disturbed() -> None:
+    with Within(0.01) as limit:
+        await asyncio.sleep(0)
+        limit.again(60.0)
+    await asyncio.sleep(0.02)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def waiting(seconds: float, again: float | None = None) -> None:
+    with Within(seconds) as limit:
+        if again is not None:
+            limit.again(again)
+        await asyncio.Event().wait()
+
+
+async def test_what_takes_too_long_is_ended() -> None:
+    for seconds, again in ((0.0, None), (0.0, None), (60.0, 0.0)):
+        with pytest.raises(TimeoutError):
+            await waiting(seconds, again)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_an_error_stays_what_it_is() -> None:
+    with pytest.raises(LookupError), Within(60.0):
+        raise LookupError
+
+
+async def test_another_s_cancellation_is_heard_even_at_the_same_moment() -> None:
+    loop = asyncio.get_running_loop()
+    for seconds in (60.0, 0.0):
+        task = asyncio.create_task(waiting(seconds))
+        await asyncio.sleep(0)
+        # with no time at all both come in one turn of the loop, the limit first
+        loop.call_later(0.0, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_limit_within_a_limit_ends_itself_alone() -> None:
+    with Within(60.0):
+        with pytest.raises(TimeoutError):
+            await waiting(0.0)
+        await asyncio.sleep(0)
+
+
+def test_it_is_a_task_s() -> None:
+    async def outside() -> None:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[BaseException] = loop.create_future()
+
+        def callback() -> None:
+            try:
+                with Within(1.0):
+                    pass
+            except RuntimeError as error:
+                told.set_result(error)
+
+        loop.call_soon(callback)
+        assert "task" in str(await told)
+
+    asyncio.run(outside())
