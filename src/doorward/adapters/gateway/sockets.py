@@ -22,7 +22,7 @@ _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-def find_vanished(sock: socket.socket) -> None:
+def find_vanished(sock: "socket.SocketType") -> None:
     """Let the kernel notice an end that is no longer there. Accepted sockets inherit it from their listener."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
@@ -35,12 +35,17 @@ def find_vanished_behind(transport: asyncio.Transport) -> None:
     shown = transport.get_extra_info("socket")
     if shown is None or shown.fileno() < 0:  # it is over already, and will say so
         return
-    # what a transport shows makes a socket for every option anew, which costs more than the options
-    sock = socket.socket(shown.family, socket.SOCK_STREAM, 0, shown.fileno())
+    sock = _of(shown.fileno())
     try:
         find_vanished(sock)
     finally:
         sock.detach()
+
+
+def _of(descriptor: int) -> "socket.SocketType":
+    """For options of a transport's file, and to be detached: what a transport shows makes a socket for each option
+    anew, and `socket.socket` costs more than four options. The family is of no account to them."""
+    return socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
 
 
 def cut(transport: asyncio.Transport) -> None:
@@ -56,12 +61,17 @@ def is_there(transport: asyncio.Transport | None, *, unheard: bool) -> bool:
 
     `unheard`: something that the other end sent waits with us; more may wait in the kernel.
     """
-    sock = None if transport is None else transport.get_extra_info("socket")
-    if sock is None or sock.fileno() < 0:
+    shown = None if transport is None else transport.get_extra_info("socket")
+    descriptor = -1 if shown is None else shown.fileno()
+    if descriptor < 0:
         return False
-    state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    sock = _of(descriptor)
+    try:
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    finally:
+        sock.detach()
     if state == _CLOSE_WAIT:
-        return unheard or bool(int.from_bytes(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)), sys.byteorder))
+        return unheard or bool(int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder))
     return bool(state == _ESTABLISHED)
 
 

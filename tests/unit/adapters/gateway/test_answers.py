@@ -1,10 +1,13 @@
 """A backend's answer is a strict 101 or a reason why not; no head of any kind raises."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.adapters.gateway.answers import read_answer
+from doorward.adapters.gateway.upgrading import accept_of
 from doorward.values.admission import BackendAnswer
 from doorward.values.decision import Reason
 from doorward.values.question import BackendFailed
@@ -90,3 +93,37 @@ def test_long_parameters_are_read_in_linear_time():
     """CVE-2021-32640 and its kin."""
     extension = "permessage-deflate" + "; server_no_context_takeover" * 500 + ";" + " " * 5000
     assert isinstance(read(GOOD + f"Sec-WebSocket-Extensions: {extension}\r\n", deflate=True), BackendFailed)
+
+
+SAMPLE_ACCEPT = accept_of("AAAAAAAAAAAAAAAAAAAAAA==")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GOOD.replace("Accept: s3", "Accept: S3"),
+        GOOD.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", SAMPLE_ACCEPT),
+        # the right value stands somewhere, and another where it belongs
+        GOOD.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", SAMPLE_ACCEPT) + "X: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        GOOD.replace("Accept: s3", "Accept2: s3"),
+        GOOD.replace("xOo=", "xOo=="),
+        GOOD + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+    ],
+)
+def test_an_answer_that_was_judged_before_lends_another_key_nothing(head):
+    for _ in range(2):
+        assert read(GOOD) == BackendAnswer(None)
+        failed = read(head)
+        assert isinstance(failed, BackendFailed)
+        assert failed.reason is Reason.BACKEND_NONSENSE
+
+
+@given(st.binary(min_size=16, max_size=16), st.text("ab\r\n: =", max_size=12))
+def test_each_key_has_its_own_answer(key, rest):
+    text = base64.b64encode(key).decode()
+    head = (GOOD.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", accept_of(text)) + rest + "\r\n").encode()
+    first = read_answer(head, key=text, protocols=(), deflate=False)
+    assert first == read_answer(head, key=text, protocols=(), deflate=False)
+    long = head.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 1024 + b"\r\n\r\n", 1)
+    if head.endswith(b"\r\n\r\n"):
+        assert first == read_answer(long, key=text, protocols=(), deflate=False), "too long to be kept"
