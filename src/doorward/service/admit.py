@@ -119,9 +119,7 @@ class Door:
         try:
             with Within(self._admission_timeout()):
                 decision = await drive(steps, passage.by_type, watch.clock)
-            if self.draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
-                return Deny(Reason.DRAINING, Step.REGISTER, retry_after=1.0)  # it began meanwhile: `_register` said no
-            return decision
+            return _told(decision, draining=self.draining)
         except TimeoutError:
             if passage.slot is None:
                 return Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE)
@@ -168,3 +166,10 @@ class Door:
         self._watch.events.emit(handshake_event(trail, refused, duration=duration, verified=verified))
         if refused is not None:
             self._watch.charge(trail.peer, refused)
+
+
+def _told(decision: Decision, *, draining: bool) -> Decision:
+    """A drain that began meanwhile is one: `_register` said no."""
+    if draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
+        return Deny(Reason.DRAINING, Step.REGISTER, retry_after=1.0)
+    return decision
