@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from itertools import count
 
 import pytest
 
 from tests.doors.raw import Heard, exchange
+from tests.integration.running import running
 from tests.integration.verify.recipes import NAME
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -174,3 +177,18 @@ async def test_no_secret_is_written_down(gateway) -> None:
     await gateway.audited(count=1, kind="handshake", reason="credential_repeated")
     assert token not in json.dumps(gateway.events())
     assert token not in gateway.printed
+
+
+async def test_while_the_store_is_away_it_is_403_and_one_record(tmp_path) -> None:
+    terms = {"trusted_proxies": ["127.0.0.1/32"], "hosts": [NAME, "127.0.0.1"], "public_url": f"https://{NAME}"}
+    async with running(tmp_path, server={**terms, "admission_timeout": "1s"}) as gateway:
+        ticket = (await gateway.buy(gateway.token("bob")))["ticket"]
+        by_ticket = question(gateway, uri=f"/chat?ticket={ticket}").split(b"Authorization")[0] + b"\r\n"
+        with closing(sqlite3.connect(gateway.folder / "doorward.db", isolation_level=None)) as neighbour:
+            neighbour.execute("BEGIN EXCLUSIVE")
+            away = await ask(gateway, by_ticket)
+            assert (away.status, away.problem["reason"]) == (403, "unavailable"), away.raw
+            neighbour.execute("ROLLBACK")
+        (event,) = await gateway.audited(kind="handshake", credential="ticket")
+        assert (event["reason"], event["status"]) == ("admission_timeout", 403)
+        assert (await ask(gateway, question(gateway))).status == 200

@@ -31,6 +31,8 @@ MAX_SURPLUS: Final = 65536
 """Bytes that may come with a handshake's head; they wait for the 101 (SECURITY D4)."""
 LINGER: Final = 1.0
 """Seconds in which a refused peer may read its answer before the connection is gone."""
+MARGIN: Final = 1.0
+"""Seconds after the door's own deadline: where it is asked, it says itself that there was no decision in time."""
 
 _TIMEOUT: Final = Deny(Reason.HEAD_TIMEOUT, Step.HEAD)
 _EARLY_END: Final = Deny(Reason.HEAD_GRAMMAR, Step.HEAD, note="ended before its empty line")
@@ -189,7 +191,10 @@ class Front(asyncio.Protocol):
                 linger=self._linger,
                 left=self._left,
             )
-            self._deadline = listener.loop.call_later(listener.parts.admission_timeout, self._late_exchange, exchange)
+            within = listener.parts.admission_timeout
+            if listener.parts.is_verify(handshake.path):
+                within += MARGIN
+            self._deadline = listener.loop.call_later(within, self._late_exchange, exchange)
             transport.set_protocol(exchange)
             transport.resume_reading()  # before uvicorn is there, who may pause it for reasons of its own
             exchange.begin(transport, rebuilt_head(handshake), surplus)
