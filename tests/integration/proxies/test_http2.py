@@ -10,8 +10,8 @@ import pytest
 from h2.settings import SettingCodes
 
 from tests.integration.proxies.attacks import FORGED
-from tests.integration.proxies.conftest import ROUTES, gateway_for, way_through
 from tests.integration.proxies.recipes import NAME
+from tests.integration.proxies.world import ROUTES, gateway_for, way_through
 from tests.integration.running import WITHIN, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.integration.proxies.conftest import gateway_for, way_through
 from tests.integration.proxies.recipes import NAME, recipe
 from tests.integration.proxies.starting import standing
 from tests.integration.proxies.test_addresses import FORGED, SAYINGS
-from tests.integration.proxies.world import Guest, Way, upgrade
+from tests.integration.proxies.world import Guest, Way, gateway_for, upgrade, way_through
 from tests.integration.running import Refused, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -10,9 +10,8 @@ from itertools import count
 
 import pytest
 
-from tests.integration.proxies.conftest import ROUTES, fresh, gateway_for, way_through
 from tests.integration.proxies.recipes import recipe
-from tests.integration.proxies.world import HEADER_PROXIES, Guest
+from tests.integration.proxies.world import HEADER_PROXIES, ROUTES, Guest, fresh, gateway_for, way_through
 from tests.integration.running import Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

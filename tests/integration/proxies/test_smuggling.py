@@ -13,9 +13,8 @@ import pytest_asyncio
 
 from tests.architecture.source import ROOT
 from tests.integration.proxies.attacks import ATTACKS, FORGED, smuggled
-from tests.integration.proxies.conftest import ROUTES, gateway_for, way_through
 from tests.integration.proxies.recipes import NAME
-from tests.integration.proxies.world import HEADER_PROXIES, Way, upgrade
+from tests.integration.proxies.world import HEADER_PROXIES, ROUTES, Way, gateway_for, upgrade, way_through
 from tests.integration.running import Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

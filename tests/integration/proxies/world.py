@@ -3,27 +3,34 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from tests.integration.proxies.recipes import NAME, Site
-from tests.integration.proxies.starting import Proxy
-from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused
+from tests.integration.proxies.recipes import NAME, Site, recipe
+from tests.integration.proxies.starting import Proxy, standing
+from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, free_port
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HEADER_PROXIES = ("nginx", "haproxy", "caddy", "envoy")
 
 
-def sources() -> Iterator[str]:
-    """An address for every client that wants one of its own: whoever has 127.0.0.1 is a proxy here."""
-    for number in range(2, 60000):
-        yield f"127.1.{number // 250}.{number % 250 + 1}"
+SERVER = {"trusted_proxies": ["127.0.0.1/32"], "hosts": [NAME], "public_url": f"https://{NAME}"}
+# what one address may do here; every test's clients have addresses of their own
+LIMITS = {"refusals_per_address": "6/min", "connections_per_address": 4}
+ROUTES = [{"path": "/chat"}, {"path": "/fragments"}, {"path": "/close/{code}"}]
+_SOURCES = (f"127.1.{number // 250}.{number % 250 + 1}" for number in range(1, 60000))
+
+
+def fresh() -> str:
+    """An address that no other client has: whoever has 127.0.0.1 is a proxy here."""
+    return next(_SOURCES)
 
 
 class Paths(Backend):
@@ -215,3 +222,32 @@ class Spoken:
         self.writer.transport.abort()
         with suppress(OSError):
             await self.writer.wait_closed()
+
+
+@asynccontextmanager
+async def gateway_for(folder: Path, **more: Any) -> AsyncIterator[Gateway]:
+    """A gateway before a backend that does what the path says; both end with the test."""
+    backend = Paths()
+    await backend.start()
+    server = {**SERVER, **more.pop("server", {})}
+    gateway = Gateway(folder, backend, server=server, **more)
+    try:
+        await gateway.start()
+        yield gateway
+        assert "Traceback" not in gateway.printed, gateway.printed
+    finally:
+        if gateway.process is not None and gateway.process.returncode is None:
+            with suppress(ProcessLookupError):  # a drain may end it between two signals
+                await gateway.stop()
+            await gateway.ended()
+        await backend.stop()
+        await gateway.left()
+
+
+@asynccontextmanager
+async def way_through(kind: str, folder: Path, certificate: Site, gateway: Gateway, **more: Any) -> AsyncIterator[Way]:
+    """One proxy by its recipe before the gateway. `also` changes the recipe's text."""
+    secure, plain = free_port(), free_port()
+    text = recipe(kind, certificate, secure=secure, plain=plain, gateway=gateway.port, **more)
+    async with standing(kind.partition("-")[0], folder / kind, text, ports=(secure, plain)) as proxy:
+        yield Way(gateway, proxy, certificate, secure, plain)
