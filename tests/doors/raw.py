@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
@@ -62,6 +63,47 @@ async def exchange(port: int, data: bytes, *, source: str) -> Heard:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+async def knock(
+    port: int, data: bytes, *, source: str, patience: float, is_closed: bool, at_work: Callable[[], bool]
+) -> Heard:
+    """The same at a server that keeps its connections: one whole answer, and of a 101 all until the Close.
+
+    A server that says nothing for `patience` seconds, and is not `at_work`, has said nothing. `is_closed`: the server
+    says Close first.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    said = b""
+    loop = asyncio.get_running_loop()
+
+    def wait_on(limit: asyncio.Timeout) -> None:
+        if not limit.expired() and at_work():
+            with suppress(RuntimeError):  # it was quick
+                limit.reschedule(loop.time() + WITHIN)
+
+    try:
+        with suppress(TimeoutError, ConnectionError):
+            writer.write(data)
+            async with asyncio.timeout(patience) as limit:
+                loop.call_later(patience / 2, wait_on, limit)
+                said += await reader.readuntil(b"\r\n\r\n")
+                if said.startswith(b"HTTP/1.1 101 ") and is_closed:
+                    said += await reader.read(4)
+                if said.startswith(b"HTTP/1.1 101 "):
+                    writer.write(CLOSE)
+                length = re.search(rb"(?im)^content-length: *([0-9]+)\r$", said)
+                if length is not None:
+                    said += await reader.readexactly(int(length[1]))
+                else:
+                    said += await reader.read(-1)
+    except asyncio.IncompleteReadError as early:
+        said += early.partial
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+    return heard(said)
 
 
 def proxy_header(told: dict[str, Any], *, port: int) -> bytes:
