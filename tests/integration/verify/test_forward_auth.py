@@ -119,6 +119,15 @@ async def test_a_ticket_that_is_bought_through_the_proxy_opens_once(way, source,
     client.leave()
 
 
+async def test_of_many_who_bring_one_ticket_at_once_one_comes_in(way, source, subject) -> None:
+    path = f"/chat/a?ticket={await buy(way, way.gateway.token(subject), source)}"
+    came = await asyncio.gather(*(way.try_enter(None, path, source=source) for _ in range(6)))
+    guests = [client for client in came if isinstance(client, Guest)]
+    assert len(guests) == 1
+    assert {client.status for client in came if isinstance(client, Refused)} == {403}
+    guests[0].leave()
+
+
 async def buy(way: Way, token: str, source: str) -> str:
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", way.port, ssl=way.trust, server_hostname=NAME, local_addr=(source, 0)
