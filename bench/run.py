@@ -109,7 +109,7 @@ class Run:
 
     async def _study(self, study: Study) -> None:
         left = self._deadline - time.monotonic()
-        outcome = self.results.outcomes[study.name] = Outcome()
+        outcome = self.results.outcomes[study.name] = Outcome(fault="stopped before its end")
         if left <= 0:
             outcome.fault = f"no time left of {self._plan.budget:.0f} s"
         else:
@@ -117,6 +117,7 @@ class Run:
             try:
                 async with asyncio.timeout(left):
                     outcome.finding = await study(Ground(self._site, self._load))
+                outcome.fault = None
             except _FAULTS as error:
                 outcome.fault = _told(error, None)
             except Exception as error:  # noqa: BLE001 - as above
