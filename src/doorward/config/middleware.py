@@ -159,4 +159,5 @@ class Doorward(Middleware):
 
 
 def _note(line: str) -> None:
-    _log.info("%s", masked(line))
+    """As a warning, which Python prints even where nobody has set up logging: what is noted has gone wrong."""
+    _log.warning("%s", masked(line))

@@ -200,7 +200,8 @@ async def test_a_message_too_big_closes(pair) -> None:
     await client.send("x" * 1024)
     assert await client.next() == "x" * 1024
     await client.send("x" * 1025)
-    assert await client.closed() == (1009, pair.words("doorward:message_too_big"))
+    code = 4400 if pair.server == "daphne" else 1009  # daphne can't send the other
+    assert await client.closed() == (code, pair.words("doorward:message_too_big"))
 
 
 async def test_bytes_pass_as_bytes(pair) -> None:

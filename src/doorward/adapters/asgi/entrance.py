@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any, Final
 
+from doorward.adapters.asgi.closes import sender
 from doorward.adapters.asgi.connection import Connection
 from doorward.adapters.asgi.parts import Application, Message, MiddlewareParts, Receive, Scope, Send
 from doorward.adapters.asgi.scopes import application_scope, same_path
@@ -52,7 +53,7 @@ class Entrance:
         self._parts = parts
         self._scope = scope
         self._server_receive = receive
-        self._server_send = send
+        self._server_send = sender(scope, send)
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[Message] | None = None  # what the application says first

@@ -14,10 +14,13 @@ class Granian(Server):
         super().__init__(scope)
         self.awaited = 0
         self.free = asyncio.Event()
+        self.listening = asyncio.Event()  # for more than the connect
 
     async def receive(self) -> Message:
         self.awaited += 1
         self.free.clear()
+        if self.asked:
+            self.listening.set()
         try:
             return await super().receive()
         finally:
@@ -71,8 +74,7 @@ async def test_the_applications_own_close_arrives() -> None:
 async def test_ours_arrives() -> None:
     it = visiting()
     await it.server.told("websocket.accept")
-    while it.server.asked < 2:  # the connect, and then whatever comes
-        await asyncio.sleep(0)
+    await it.server.listening.wait()
     (live,) = it.world.connections
     live.close_by_operator()
     closed = await it.server.told("websocket.close")
