@@ -55,29 +55,29 @@ async def quart(scope: Scope, receive: Receive, send: Send) -> None:
     await asyncio.wait(tasks)
 
 
-def visiting() -> Visit:
+def visiting() -> tuple[Visit, Granian]:
     one = Visit(World(), quart, scope_of())
-    one.server = Granian(one.server.scope)
-    return one.begin()
+    one.server = server = Granian(one.server.scope)
+    return one.begin(), server
 
 
 async def test_the_applications_own_close_arrives() -> None:
-    it = visiting()
-    await it.server.told("websocket.accept")
-    it.server.hears("leave me")
-    closed = await it.server.told("websocket.close")
+    it, server = visiting()
+    await server.told("websocket.accept")
+    server.hears("leave me")
+    closed = await server.told("websocket.close")
     assert (closed["code"], closed["reason"]) == (4321, "its own")
     await it.ended()
     await it.clean()
 
 
 async def test_ours_arrives() -> None:
-    it = visiting()
-    await it.server.told("websocket.accept")
-    await it.server.listening.wait()
+    it, server = visiting()
+    await server.told("websocket.accept")
+    await server.listening.wait()
     (live,) = it.world.connections
     live.close_by_operator()
-    closed = await it.server.told("websocket.close")
+    closed = await server.told("websocket.close")
     assert (closed["code"], closed["reason"]) == (4403, "doorward:closed_by_operator")
     await it.ended()
     await it.clean()
