@@ -215,8 +215,11 @@ class Socket:
                     self._room = asyncio.get_running_loop().create_future()
                     await self._room
         except Exception as error:  # noqa: BLE001 - the server's fault, or ours: it ends this connection alone
-            if self._live is not None:
-                self._live.wrong(error)
+            self._wrong(error)
+
+    def _wrong(self, error: Exception) -> None:
+        if self._live is not None:
+            self._live.wrong(error)
 
     def _came(self, message: Message) -> None:
         text = message.get("text")
@@ -258,6 +261,10 @@ class Socket:
                 except OSError:
                     self._told.clear()  # the peer is gone: `_read` is told so as well
                     return
+                except Exception as error:  # noqa: BLE001 - the server's own
+                    self._told.clear()
+                    self._wrong(error)
+                    return
                 finally:
                     self._since = None
                 if self._told:
@@ -289,6 +296,8 @@ class Socket:
         try:
             with suppress(OSError):  # it is gone already
                 await self._part({"type": "websocket.close", "code": code, "reason": text})
+        except Exception as error:  # noqa: BLE001 - the server's own: told, and there is no other way to close
+            self._wrong(error)
         finally:
             live, self._live = self._live, None
             if live is not None:
