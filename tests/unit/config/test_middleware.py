@@ -116,7 +116,7 @@ async def test_what_cannot_start_says_why(folder) -> None:
     config = config_of(TREE)
     (folder / "doorward.key").unlink()
     with pytest.raises(CannotStartError, match=r"doorward\.key"):
-        MiddlewareAssembly(config, load=lambda: config, note=[].append)
+        MiddlewareAssembly(config, load=lambda: config, note=print)
 
 
 @pytest.mark.parametrize("prefix", ["/auth", ""])
