@@ -5,6 +5,7 @@ No server is trusted to have checked any of it (SECURITY, appendix E1): every fo
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -69,6 +70,17 @@ def parse_head(head: bytes) -> Handshake | Deny:
     method, target, version = request
     headers = _headers(lines[leading + 1 :])
     return headers if isinstance(headers, Deny) else handshake_of(method, target, version, headers)
+
+
+def sender_of(head: bytes) -> Handshake | None:
+    """What else stands in a head whose target is malformed, with an empty path: for whom it is refused, and no more.
+
+    Behind a proxy only the headers tell who that is (OPS-05). None for a head that is not even in the grammar.
+    """
+    line, _, rest = head.lstrip(b"\r\n").partition(b"\r\n")
+    method, version = line.partition(b" ")[0], line.rpartition(b" ")[2]
+    found = parse_head(b"%b / %b\r\n%b" % (method, version, rest))
+    return None if isinstance(found, Deny) else replace(found, target="", path="")
 
 
 def read_parts(*, method: str, target: str, version: str, headers: Iterable[tuple[bytes, bytes]]) -> Handshake | Deny:

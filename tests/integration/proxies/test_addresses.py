@@ -126,3 +126,20 @@ async def test_a_proxy_line_of_the_clients_own_is_no_request(way, source, subjec
         await spoken.close()
         assert b" 101 " not in said
     assert way.backend.entered(subject) == 0
+
+
+async def test_a_path_that_nobody_routes_is_the_clients_affair_too(way, source, another, subject) -> None:
+    """Its head could be read, all but the target: it counts for the address that stands there, and is recorded."""
+    statuses = []
+    for _ in range(7):
+        spoken = await way.raw(upgrade(None, path="/chat/%2e%2e/x"), source=source)
+        statuses.append((await spoken.until(b"\r\n\r\n")).split(b" ")[1])
+        await spoken.close()
+    assert statuses == [b"400"] * 7, "step 2 comes before the rate, and is no way around it"
+    (record, *_) = await way.gateway.audited(kind="handshake", address=source)
+    assert (record["reason"], record["direct"]) == ("target_malformed", "127.0.0.1")
+    refused = await way.try_enter(way.gateway.token(subject), source=source)
+    assert isinstance(refused, Refused)
+    assert refused.status == 429
+    client = await way.enter(subject, source=another)
+    client.leave()

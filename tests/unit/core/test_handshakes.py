@@ -12,6 +12,7 @@ from doorward.core.handshakes import (
     host_fault,
     offered_protocols,
     parse_head,
+    sender_of,
     upgrade_fault,
 )
 from doorward.values.decision import Deny, Reason, Step
@@ -205,6 +206,16 @@ class TestTheTarget:
     )
     def test_what_could_mean_another_path_is_refused(self, target) -> None:
         assert grammar(head(target)) == (Reason.TARGET_MALFORMED, Step.UPGRADE)
+
+    @pytest.mark.parametrize("target", ["/a/../b", "//a", "*", "http://evil.example/", "/%ff"])
+    def test_the_rest_of_its_head_still_tells_who_sends_it(self, target) -> None:
+        """Or nobody behind a proxy could be limited, or named, for what he asks for."""
+        shown = head(target, "X-Forwarded-For: 203.0.113.7", "Origin: https://app.example")
+        found = sender_of(b"\r\n" + shown)
+        assert found is not None
+        assert (found.method, found.target, found.path, found.query) == ("GET", "", "", "")
+        assert found.one("x-forwarded-for") == "203.0.113.7"
+        assert sender_of(shown.replace(b"X-F", b"X F")) is None
 
     @pytest.mark.parametrize(
         ("target", "path"),

@@ -19,7 +19,7 @@ from doorward.adapters.gateway.secured import below
 from doorward.adapters.gateway.sockets import cut, is_there
 from doorward.adapters.gateway.tls import SERVER_NAME
 from doorward.adapters.gateway.upgrading import accept_of, switching
-from doorward.core.handshakes import parse_head
+from doorward.core.handshakes import parse_head, sender_of
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Address, Wire, network_of
@@ -149,7 +149,8 @@ class Front(asyncio.Protocol):
     def _judge(self, head: Head) -> None:
         handshake = parse_head(head.head)
         if isinstance(handshake, Deny):
-            self._refuse_unseen(handshake, head=head)
+            sender = sender_of(head.head) if handshake.reason is Reason.TARGET_MALFORMED else None
+            self._refuse_unseen(handshake, sender, head=head)
         elif self._listener.parts.is_ours(handshake.path):
             self._exchange(handshake, head.surplus)
         elif len(head.surplus) > MAX_SURPLUS:
@@ -267,7 +268,7 @@ class Front(asyncio.Protocol):
         """Refuse what the door has not seen: it audits, and charges the address, all the same. `head`: could not be
         read, but a proxy that asks about it is answered as such."""
         parts = self._listener.parts
-        target = handshake.target if handshake is not None else "" if head is None else head.target
+        target = head.target if head is not None else "" if handshake is None else handshake.target
         verified = parts.is_verify(target)
         parts.door.refuse(self.wire(), deny, handshake, verified=verified)
         self._refuse(deny, handshake, verified=verified)
