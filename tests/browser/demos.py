@@ -12,21 +12,12 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.integration.ports import free_ports
+
 DOORWARD = str(Path(sys.executable).with_name("doorward"))
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")}
 UP = "Ctrl-C stops it all."
 WITHIN = 45.0
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def is_free(port: int) -> bool:

@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import sys
 import tomllib
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -25,6 +24,7 @@ from doorward.config.load import load
 from doorward.config.show import as_toml
 from tests.architecture.source import ROOT
 from tests.integration.blocks import Block, blocks, same
+from tests.integration.ports import free_ports
 
 WITHIN = 45.0
 BIN = Path(sys.executable).parent
@@ -260,15 +260,6 @@ def _is_install(line: str) -> bool:
             raise UnfollowableError(f"pyproject.toml knows nothing of: {line}")
         metadata.version(project["name"] if name == "." else name)
     return True
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @asynccontextmanager

@@ -32,6 +32,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from doorward.cli import app
+from tests.integration.ports import free_port
 from tests.integration.warm import FORGE, Child
 
 WITHIN = 15.0
@@ -613,20 +614,6 @@ _locks: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
 def _one_at_a_time() -> asyncio.Lock:
     """A command in a thread has this process's stdout while it runs."""
     return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """One that nobody listens on, and never the same twice."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 @asynccontextmanager

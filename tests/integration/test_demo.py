@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.browser.demos import doorward, free_ports, is_free, running_demo
+from tests.browser.demos import doorward, is_free, running_demo
+from tests.integration.ports import free_ports
 
 LOOPBACK = "127.0.0.1"
 GRACE_OF_STOPPING = 15.0

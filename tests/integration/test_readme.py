@@ -5,7 +5,8 @@ import pytest
 from tests.architecture.source import ROOT
 from tests.integration import showing
 from tests.integration.blocks import Block, blocks, same
-from tests.integration.following import Stranger, UnfollowableError, follow, free_ports, stranger
+from tests.integration.following import Stranger, UnfollowableError, follow, stranger
+from tests.integration.ports import free_ports
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
 
