@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
+from doorward.service.within import begin
+
 
 class Errands:
     """Background tasks of one worker. `fault` is told of an exception; StoreErrors are theirs to handle."""
@@ -12,7 +14,15 @@ class Errands:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, name: str, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guard(name, work), name=name)
+        self._keep(asyncio.get_running_loop().create_task(self._guard(name, work), name=name))
+
+    def begin(self, name: str, work: Coroutine[object, object, None]) -> None:
+        """The same at once, and without a task where nothing is waited for (service/within.py)."""
+        task = begin(self._guard(name, work), name=name)
+        if task is not None:
+            self._keep(task)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

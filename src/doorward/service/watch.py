@@ -147,7 +147,7 @@ class Watch:
         if not counts_as_refusal(deny.reason) or peer.is_unknown:
             return
         if peer.address is None or not is_in(peer.address, self.rules.trusted_proxies):
-            self.errands.run("charge", self._take_refusal(network_of(peer.address)))
+            self.errands.begin("charge", self._take_refusal(network_of(peer.address)))
 
     async def _take_refusal(self, key: str) -> None:
         try:

@@ -1,10 +1,10 @@
-"""A limit ends what takes too long, and hears everybody else."""
+"""A limit ends what takes too long, and hears everybody else; what waits for nothing needs no task."""
 
 import asyncio
 
 import pytest
 
-from doorward.service.within import Within
+from doorward.service.within import Within, begin
 
 
 async def test_what_is_quick_is_not_disturbed() -> None:
@@ -72,3 +72,77 @@ def test_it_is_a_task_s() -> None:
         assert "task" in str(await told)
 
     asyncio.run(outside())
+
+
+async def test_what_waits_for_nothing_needs_no_task() -> None:
+    seen = []
+
+    async def work() -> None:
+        with Within(0.0):
+            seen.append(1)
+
+    assert begin(work()) is None
+    assert seen == [1]
+    await asyncio.sleep(0.01)
+
+
+async def test_what_waits_goes_on_in_a_task_with_its_limits_and_can_be_cancelled() -> None:
+    for seconds, outcome in ((0.0, TimeoutError), (60.0, asyncio.CancelledError)):
+        task = begin(waiting(seconds), name="it")
+        assert task is not None
+        assert task.get_name() == "it"
+        if seconds:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        with pytest.raises(outcome):
+            await task
+
+
+async def test_it_is_handed_what_it_waits_for_and_what_is_thrown() -> None:
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+    seen: list[object] = []
+
+    async def work() -> None:
+        seen.append(await first)
+        try:
+            await second
+        except LookupError as error:
+            seen.append(error)
+        await asyncio.sleep(0)
+        with Within(60.0):
+            await asyncio.sleep(0)
+        seen.append("end")
+
+    task = begin(work())
+    assert task is not None
+    first.set_result("one")
+    await asyncio.sleep(0)
+    second.set_exception(error := LookupError())
+    await task
+    assert seen == ["one", error, "end"]
+
+
+async def test_an_error_before_the_first_wait_is_the_beginner_s() -> None:
+    async def work() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        begin(work())
+
+
+async def test_limits_are_those_of_what_entered_them() -> None:
+    """Of one thing begun within another, and of the task from which both are begun."""
+    inner: list[asyncio.Task[None] | None] = []
+
+    async def outer() -> None:
+        with Within(60.0):
+            inner.append(begin(waiting(0.0)))
+            await asyncio.sleep(0.02)
+
+    with Within(60.0):
+        task = begin(outer())
+        assert task is not None
+        await task
+    assert inner[0] is not None
+    with pytest.raises(TimeoutError):
+        await inner[0]

@@ -20,6 +20,7 @@ from doorward.adapters.gateway.sockets import cut, is_there
 from doorward.adapters.gateway.tls import SERVER_NAME
 from doorward.adapters.gateway.upgrading import accept_of, switching
 from doorward.core.handshakes import parse_head, sender_of
+from doorward.service.within import begin
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Address, Wire, network_of
@@ -156,7 +157,7 @@ class Front(asyncio.Protocol):
         elif len(head.surplus) > MAX_SURPLUS:
             self._refuse_unseen(_SURPLUS, handshake)
         else:
-            self._task = self._listener.loop.create_task(self._enter(handshake, head.surplus))
+            self._task = begin(self._enter(handshake, head.surplus))
 
     def _late(self) -> None:
         """The head was not complete in time: 408 where something was said, a cut where nothing was."""
