@@ -16,6 +16,7 @@ help:
 	@echo "make test    every test; installs what they need"
 	@echo "make check   format, lint, types, floors and the fast tests: about a minute"
 	@echo "make bench   the numbers, against nginx, Envoy and HAProxy: a quarter of an hour"
+	@echo "make conformance   Autobahn, TLS scanners, slow attacks: about an hour"
 	@echo "also: setup  lock  format  clean"
 
 demo:
@@ -27,6 +28,7 @@ setup:
 
 # Both halves run even if the first fails: one run shows everything.
 test: setup
+	@tools/setup scan
 	@tools/debian chromium nginx haproxy
 	@$(MAKE) --no-print-directory -k test-parallel $(if $(SERIAL),test-serial)
 
@@ -54,6 +56,15 @@ check-floors: setup
 
 check-tests: setup
 	$(BIN)/pytest -q --hypothesis-profile=quick --junitxml=$(REPORTS)/check.xml $(FAST)
+
+# Autobahn's 517 cases through everything, TLS scanners, slowhttptest; docs/explain/conformance.md is made from it.
+conformance: setup
+	@tools/setup scan
+	@tools/debian slowhttptest testssl.sh
+	@rm -rf $(REPORTS)/conformance
+	@failed=; for part in autobahn tls_scan slow_http; do \
+		$(BIN)/python -m tests.integration.$$part || failed=1; done; \
+	PYTHONPATH=. $(BIN)/python tools/conformance.py && [ -z "$$failed" ]
 
 bench:
 	@tools/setup runtime

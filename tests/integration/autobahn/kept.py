@@ -18,6 +18,10 @@ def keep(run: str, verdicts: Verdicts, *, seconds: int) -> None:
     _file(run).write_text(json.dumps({"run": run, "seconds": seconds, "cases": cases}), encoding="utf-8")
 
 
+def is_kept(run: str) -> bool:
+    return _file(run).exists()
+
+
 def kept(run: str) -> Verdicts:
     """Raises FileNotFoundError for one that was never made here."""
     cases = json.loads(_file(run).read_text(encoding="utf-8"))["cases"]

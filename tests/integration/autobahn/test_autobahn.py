@@ -33,6 +33,14 @@ async def test_as_a_client_the_fast_cases_go_as_without_it():
     assert unexplained("client/gateway/conformance", without, through) == []
 
 
+@pytest.mark.timeout(240)
+async def test_under_uvicorn_the_fast_cases_go_through_the_middleware_as_without_it():
+    without = await doors.uvicorn_alone(FAST)
+    through = await doors.middleware_under_uvicorn(FAST)
+    assert len(without) == FAST_CASES
+    assert unexplained("server/middleware/conformance", without, through) == []
+
+
 def test_what_is_not_explained_is_told():
     strict = Verdict("OK", "OK", 1002)
     other = Verdict("NON-STRICT", "OK", 1002)
