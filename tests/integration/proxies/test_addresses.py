@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.proxies.world import Guest, upgrade
+from tests.integration.proxies.world import ROUTES, Guest, gateway_for, upgrade, way_through
 from tests.integration.running import Refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -143,3 +143,20 @@ async def test_a_path_that_nobody_routes_is_the_clients_affair_too(way, source, 
     assert refused.status == 429
     client = await way.enter(subject, source=another)
     client.leave()
+
+
+async def test_names_with_underscores_are_nobodys(certificate, source, subject, tmp_path) -> None:
+    """nginx drops them by itself, unless it is told not to; the others pass them on, and so does this one."""
+    lets = {"server {\n": "server {\n    underscores_in_headers on;\n"}
+    async with (
+        gateway_for(tmp_path / "gateway", routes=ROUTES) as gateway,
+        way_through("nginx", tmp_path, certificate, gateway, also=lets) as way,
+    ):
+        said = {name.replace("-", "_"): value for name, value in SAYINGS.items() if "-" in name}
+        client = await way.enter(subject, source=source, headers={**said, "X_Harmless": "kept"})
+        seen = way.backend.head_of(subject)
+        assert seen["x_harmless"] == "kept", "they came as far as the gateway"
+        assert FORGED not in " ".join(seen.values())
+        assert "root" not in " ".join(seen.values())
+        assert seen["x-forwarded-for"] == source
+        client.leave()

@@ -9,9 +9,9 @@ import h2.events
 import pytest
 from h2.settings import SettingCodes
 
-from tests.integration.proxies.attacks import FORGED
+from tests.integration.proxies.attacks import FORGED, smuggled
 from tests.integration.proxies.recipes import NAME
-from tests.integration.proxies.world import ROUTES, gateway_for, way_through
+from tests.integration.proxies.world import ROUTES, fresh, gateway_for, way_through
 from tests.integration.running import WITHIN, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,6 +50,18 @@ class Stream:
         ]
         self._h2.config.validate_outbound_headers = False
         self._h2.send_headers(1, [*pseudo, *headers])
+        self._flush()
+        async with asyncio.timeout(WITHIN):
+            while not self.status and not self.reset:
+                await self._read()
+
+    async def post(self, fields: list[tuple[str, str]], body: bytes) -> None:
+        """A request to our own endpoint, until it is decided; nothing of it is checked here."""
+        pseudo = [(":method", "POST"), (":scheme", "https"), (":path", "/auth/ticket"), (":authority", NAME)]
+        self._h2.config.validate_outbound_headers = False
+        self._h2.config.normalize_outbound_headers = False
+        self._h2.send_headers(1, [*pseudo, *fields])
+        self._h2.send_data(1, body, end_stream=True)
         self._flush()
         async with asyncio.timeout(WITHIN):
             while not self.status and not self.reset:
@@ -168,3 +180,53 @@ async def test_where_http_2_is_on_a_handshake_is_made_of_it_or_none(
                 (record,) = await gateway.audited(kind="handshake", outcome="refused")
                 assert (record["reason"], record["address"]) == ("key_malformed", source)
         assert way.backend.entered(subject) == (1 if opened.status == "200" else 0)
+
+
+# A request in HTTP/2 has no ambiguous length; the HTTP/1.1 that a proxy makes of it may have one.
+DOWNGRADES = {
+    "a length that is too short": [("content-length", "0")],
+    "a length that is too long": [("content-length", "4000")],
+    "two lengths": [("content-length", "0"), ("content-length", "{size}")],
+    "chunked": [("transfer-encoding", "chunked")],
+    "a line end in a value": [("x-a", "b\r\nX-Forwarded-For: 203.0.113.9\r\nX-B: c")],
+    "a bare LF in a value": [("x-a", "b\nX-Forwarded-For: 203.0.113.9")],
+    "a line end in a name": [("x-a: b\r\nx-forwarded-for", "203.0.113.9")],
+    "a colon in a name": [("x-forwarded-for: 203.0.113.9, x", "y")],
+    "a line end in the path": [(":path", "/auth/ticket HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\nX-B: c")],
+    "another host": [("host", "evil.example")],
+    "an upgrade": [("connection", "upgrade"), ("upgrade", "websocket")],
+    "its own way": [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-proto", "http"),
+        ("x_forwarded_for", "127.0.0.1"),
+    ],
+}
+SPEAKS = {kind: changes for kind, changes in HTTP2.items() if " " not in kind} | {"caddy": {}}
+
+
+@pytest.mark.parametrize("kind", SPEAKS)
+async def test_no_request_over_http_2_becomes_two_or_somebody_elses(kind, certificate, subject, tmp_path) -> None:
+    port = free_port()
+    changes = {there: instead.replace("PORT", str(port)) for there, instead in SPEAKS[kind].items()}
+    async with (
+        gateway_for(tmp_path / "gateway", routes=ROUTES) as gateway,
+        way_through(kind, tmp_path, certificate, gateway, also=changes) as way,
+    ):
+        if kind == "nginx":
+            way.secure = port
+        inner = smuggled(gateway.token(subject))
+        answers = {}
+        for name, fields in DOWNGRADES.items():
+            async with stream(way, fresh()) as opened:
+                await opened.post([(field, value.replace("{size}", str(len(inner)))) for field, value in fields], inner)
+                answers[name] = opened.status or "reset"
+        # 401: a request without a credential, as one; 502: Caddy, of a body that ends before its length
+        assert set(answers.values()) <= {"400", "401", "502", "reset"}, answers
+        assert way.backend.heads == []
+        # a good one afterwards: whatever was left over on a connection between the two would come before it
+        client = await way.enter(f"{subject}-after", source=fresh())
+        assert await client.echoes()
+        client.leave()
+        assert [head["x-doorward-subject"] for _, head in way.backend.heads] == [f"{subject}-after"]
+        addresses = {event.get("address") for event in gateway.events()}
+        assert not addresses & {FORGED, "127.0.0.1"}, addresses
