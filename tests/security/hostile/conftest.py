@@ -24,6 +24,7 @@ ROUTES = [
     {"path": "/raw/{rest*}"},
     {"path": "/rated/{room}", "limits": {"messages": "5/s burst 5", "refusals_before_close": 3}},
     {"path": "/ping/{room}", "answer_json_ping": True},
+    {"path": "/idle/{room}", "lease": {"idle": "2s"}},
     {"path": "/grace/{room}", "lease": {"in_grace": "refuse"}},
 ]
 

@@ -94,6 +94,13 @@ def test_bad_handshakes_flood_no_log(tls: Standing, authority: Authority) -> Non
     assert tls.audit_file.stat().st_size - size < 200_000
 
 
+def test_px17_the_name_in_tls_opens_no_other_host(tls: Standing, authority: Authority) -> None:
+    """SNI says gw.test; the Host header alone is judged, and one that is not ours is 421."""
+    with TlsPeer(tls, authority) as peer:
+        peer.send(head(token=tls.token(tls.name()), Host="admin.example"))
+        judge_refusal(peer.answer(), 421)
+
+
 def test_a_tls_handshake_that_stops_has_the_heads_deadline(tls: Standing, authority: Authority) -> None:
     with Peer(tls) as peer:
         peer.send(b"\x16\x03\x01")
