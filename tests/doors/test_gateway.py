@@ -21,7 +21,7 @@ from doorward.testing import FakeClock
 from doorward.values.ban import Ban
 from doorward.values.decision import Reason
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
-from tests.doors import raw
+from tests.doors import matrix, raw
 from tests.integration.running import Backend as EchoBackend
 from tests.integration.running import Gateway, free_port
 from tests.vectors.loading import Base, Vector, instant, vectors
@@ -172,6 +172,7 @@ async def doors(tmp_path_factory) -> AsyncIterator[Doors]:
     found = Doors(tmp_path_factory.mktemp("doors"))
     yield found
     await found.stop()
+    matrix.write()
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.id)
@@ -181,6 +182,7 @@ async def test_the_gateway_decides_as_the_vector_says(vector, doors) -> None:
     codes = await door.prepare(vector, now)
     reached = len(door.backend.heads)
     answer, event = await door.knock(vector, vector.head(now=now, codes=codes))
+    matrix.record(vector.id, "gateway", f"{answer.status} {event.get('ending', '')}".strip())
     shown = [vector.token(name, now=now) for name in vector.tokens] + list(codes.values())
     asked = door.backend.heads[reached:]
     if vector.expect["status"] == 101:

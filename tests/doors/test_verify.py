@@ -21,7 +21,7 @@ import pytest_asyncio
 from doorward.adapters.stores.sqlite.store import SqliteStore
 from doorward.core.endings import ENDINGS
 from doorward.values.decision import Reason
-from tests.doors import raw
+from tests.doors import matrix, raw
 from tests.doors.test_gateway import IDENTITY, Door, Doors, Process
 from tests.vectors.loading import FOLDER, Base, Vector, vectors
 
@@ -136,6 +136,7 @@ async def doors(tmp_path_factory) -> AsyncIterator[VerifyDoors]:
         assert wrong == [], "the audit says otherwise"
     finally:
         await found.stop()
+        matrix.write()
 
 
 def cases() -> list[Any]:
@@ -156,6 +157,7 @@ async def test_verify_decides_as_the_vector_says(vector, form, doors) -> None:
     now = time.time()
     codes = await door.prepare(vector, now)
     answer, _ = await door.knock(vector, vector.head(now=now, codes=codes))
+    matrix.record(vector.id, "verify", told(answer))
     assert door.backend.heads == []
     shown = [vector.token(name, now=now) for name in vector.tokens] + list(codes.values())
     assert [secret for secret in shown if secret.encode() in answer.raw] == []
@@ -170,6 +172,10 @@ async def test_verify_decides_as_the_vector_says(vector, form, doors) -> None:
         vouched_for(vector, answer)
     else:
         refused(vector, answer)
+
+
+def told(answer: raw.Heard) -> str:
+    return f"{answer.status} {answer.problem['reason']}" if answer.rest else str(answer.status)
 
 
 def vouched_for(vector: Vector, answer: raw.Heard) -> None:
