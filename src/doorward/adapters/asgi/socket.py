@@ -52,6 +52,7 @@ class Socket:
         "_judge",
         "_last",
         "_live",
+        "_loop",
         "_lock",
         "_now",
         "_out",
@@ -82,7 +83,8 @@ class Socket:
         self._held: deque[Message] = deque()
         self._held_size = 0
         self._room: asyncio.Future[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[Message] | None = None
+        self._loop = asyncio.get_running_loop()
         self._said: Message | None = None  # the websocket.disconnect that the application gets, once it is over
         self._farewell: tuple[int, str] | None = None
         self._lock = asyncio.Lock()
@@ -118,10 +120,26 @@ class Socket:
     # ---- the application's ------------------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        if not self._held:
-            await self._wait()
-            if not self._held and self._said is not None:
-                return self._said
+        if self._held:
+            return self._take()
+        if self._said is not None:
+            return self._said
+        if self._waiter is not None:
+            raise RuntimeError("receive is being awaited already")
+        waiter: asyncio.Future[Message] = self._loop.create_future()
+        self._waiter = waiter
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # who gave up at this very moment has not got it
+            if waiter.done() and not waiter.cancelled() and not self.closed_by_us:
+                self._held.appendleft(waiter.result())
+                self._held_size += _size(waiter.result())
+            raise
+        finally:
+            self._waiter = None
+
+    def _take(self) -> Message:
         message = self._held.popleft()
         self._held_size -= _size(message)
         if self._room is not None and self._held_size <= MOST_HELD:
@@ -129,16 +147,6 @@ class Socket:
                 self._room.set_result(None)
             self._room = None
         return message
-
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("receive is being awaited already")
-        while not self._held and self._said is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
 
     async def send(self, message: Message) -> None:
         """Raises ConnectionClosedError when it is over, RuntimeError for what ASGI does not allow now."""
@@ -150,14 +158,15 @@ class Socket:
             if self._controls and text is not None and text.startswith(_CONTROL):
                 self._dropped("from the application")
                 return
-            async with self._lock:
+            await self._lock.acquire()
+            try:
                 if self._said is not None:
                     raise self._too_late()
                 now = self._since = self._now()
-                try:
-                    await self._send(message)
-                finally:
-                    self._since = None
+                await self._send(message)
+            finally:
+                self._since = None
+                self._lock.release()
             self._out += 1
             self._out_size += _size(message)
             self._last = now
@@ -227,10 +236,12 @@ class Socket:
         found = self._judge.judge(text, b"" if text is not None else message.get("bytes") or b"", now)
         if found is Fate.PASS:
             self._last = now
-            self._held.append(message)
-            self._held_size += _size(message)
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
+            waiter = self._waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(message)
+            else:
+                self._held.append(message)
+                self._held_size += _size(message)
         elif self._live is not None:
             _report(self._live, found)
 
@@ -277,7 +288,7 @@ class Socket:
         self._judge.gate = gate
 
     def hold_to(self, route: Route) -> None:
-        self._judge.rules = client_rules(route.limits, controls=self._controls, json_ping=route.answer_json_ping)
+        self._judge.hold_to(client_rules(route.limits, controls=self._controls, json_ping=route.answer_json_ping))
 
     def close(self, code: int, text: str, *, at_once: bool) -> bool:
         """A server's queue can't be dropped: what it holds of the application's messages goes out before our Close."""
@@ -347,9 +358,10 @@ class Socket:
             self._said = said
         self._judge.gate = Gate.DROP
         self.over.set()
-        for waiting in (self._waiter, self._room):
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(self._said)
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def _run(self, work: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work())
