@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed, InvalidMessage
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 
 async def echo(socket: ServerConnection) -> None:
@@ -26,11 +27,22 @@ async def serve() -> None:
         await server.serve_forever()
 
 
+# It offers whatever a server may want of it: three of Autobahn's seven sets of parameters need that.
+DEFLATE = ClientPerMessageDeflateFactory(client_no_context_takeover=True, client_max_window_bits=True)
+
+
 async def play(url: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with suppress(ConnectionClosed, InvalidMessage):
         async with connect(
-            url, additional_headers=headers, max_size=None, ping_interval=None, proxy=None, open_timeout=60
+            url,
+            additional_headers=headers,
+            extensions=[DEFLATE],
+            compression=None,
+            max_size=None,
+            ping_interval=None,
+            proxy=None,
+            open_timeout=60,
         ) as socket:
             async for message in socket:
                 await socket.send(message)
