@@ -64,3 +64,18 @@ async def test_processes_that_start_at_once_make_one_schema(tmp_path: Path) -> N
             *(stack.enter_async_context(Neighbour(path, f"a:{n}")) for n in range(4)),
         )
         assert [await one.ask(["revoke", "alice"]) for one in started] == [[1], [2], [3], [4]]
+
+
+async def test_a_second_store_in_a_process_does_not_take_the_firsts_locks(tmp_path: Path) -> None:
+    """Two middlewares in one application. Without its locks the next command to end would take the log away, and what
+    later ones revoke would never be seen."""
+    ground = SqliteGround(tmp_path, shared=True)
+    first = await ground.store("a:1")
+    await first.revocations.read(after=0)
+    second = await ground.store("a:2")
+    for user in ("ann", "bob"):
+        async with Neighbour(ground.path, "b:1") as other:
+            [sequence] = await other.ask(["revoke", user])
+        for store in (first, second):
+            assert [read.sequence for read in await store.revocations.read(after=sequence - 1)] == [sequence]
+    await ground.end()

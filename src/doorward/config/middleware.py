@@ -3,6 +3,7 @@
 Nothing is opened before the process that serves starts it: a server may load the application in a parent and fork.
 """
 
+import itertools
 import logging
 import os
 import socket
@@ -29,6 +30,9 @@ from doorward.service.admit import Door
 from doorward.values.rules import Route, Rules
 
 MOST_PROCESSES: Final = 256
+MOST_PIDS: Final = 1 << 22
+"""Of Linux: /proc/sys/kernel/pid_max is never more."""
+_BUILT: Final = itertools.count()
 _HEALTH: Final = frozenset({ALIVE, READY})
 _log: Final = logging.getLogger("doorward")
 
@@ -106,13 +110,13 @@ class MiddlewareAssembly:
 
 
 def _parts(config: Config, *, load: Load, note: Callable[[str], None]) -> Parts:
-    """With the first audit file that no other living process writes to. Its worker is the process, for nothing else
-    tells the processes of a server apart."""
+    """With the first audit file that no other living process writes to."""
+    worker = _worker()
     for number in range(1, MOST_PROCESSES + 1):
         try:
             return Parts(
                 config,
-                process=Process(node=node_of(config), worker=os.getpid(), audit_worker=number, shared=True),
+                process=Process(node=node_of(config), worker=worker, audit_worker=number, shared=True),
                 load=load,
                 rules_of=middleware_rules,
                 master=master_secret(config),
@@ -124,6 +128,12 @@ def _parts(config: Config, *, load: Load, note: Callable[[str], None]) -> Parts:
         except AuditTakenError:
             continue
     raise StartError(f"{MOST_PROCESSES} processes write to {config.audit_file} already")
+
+
+def _worker() -> int:
+    """The process, for nothing else tells the processes of a server apart; and which Doorward it is in the process, for
+    an application may mount several."""
+    return os.getpid() + next(_BUILT) * MOST_PIDS
 
 
 class Doorward(Middleware):

@@ -6,6 +6,7 @@ SQLite gives its -wal and -shm files the mode of the database.
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +20,18 @@ _CACHE: Final = 8_192  # KiB: the live tickets and their indexes
 
 
 def create(path: Path) -> None:
-    """Make an empty file that only its owner can read, unless there is one. Raises OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Make an empty file that only its owner can read, unless there is one. Raises OSError.
+
+    One that is there is not opened: with any close of it this process would lose all the locks that SQLite holds on it
+    for another store of ours, and the next process to leave would take the log away from under them (SQLite, "How To
+    Corrupt", section 2.2).
+    """
+    if path.is_file():
+        return
+    # O_EXCL refuses links and folders too: a link may lead where the file is to be, and a folder is told as what it is
+    exclusive = 0 if path.is_symlink() or path.is_dir() else os.O_EXCL
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | exclusive, 0o600))
 
 
 def connect(path: Path, *, patience: float, query_only: bool = False) -> sqlite3.Connection:
