@@ -22,7 +22,6 @@ ROUTES: list[dict[str, Any]] = [
     {"path": "/push"},
     {"path": "/reject"},
     {"path": "/bytes"},
-    {"path": "/depends"},
     {"path": "/unserved"},
 ]
 

@@ -15,7 +15,6 @@ from tests.integration.running import Client, Refused, claims_of
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 STARLETTE = "tests.integration.frameworks.apps.starlette_app:app"
-FASTAPI = "tests.integration.frameworks.apps.fastapi_app:app"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -146,16 +145,6 @@ async def test_a_route_that_the_app_does_not_serve(it, door) -> None:
     assert refused.status == 403
 
 
-# ---- FastAPI
-
-
-async def test_a_dependency(door) -> None:
-    async with served("uvicorn", FASTAPI, environment=door.environment) as it:
-        client = await it.connect("/depends", token=door.token("kim"))
-        assert await client.next() == "kim"
-        assert (await client.closed())[0] == 1000
-
-
 # ---- processes
 
 
@@ -194,16 +183,6 @@ async def test_a_server_that_stops_tells_its_clients(tmp_path) -> None:
 # ---- the beginning
 
 
-async def test_without_lifespan_it_starts_with_the_first_request(tmp_path) -> None:
-    door = Door(tmp_path / "door")
-    async with served("uvicorn", STARLETTE, "--lifespan", "off", environment=door.environment) as it:
-        client = await it.connect("/chat/lobby", token=door.token("ned"))
-        await client.next()
-        code, said = await door.command("revoke", "--subject", "ned")
-        assert code == 0, said
-        assert await client.closed() == (4002, "doorward:revoked")
-
-
 async def test_a_server_that_believes_forwarding_headers_is_noticed(tmp_path) -> None:
     door = Door(tmp_path / "door")
     async with served("uvicorn", STARLETTE, "--proxy-headers", environment=door.environment) as it:
@@ -214,3 +193,69 @@ async def test_a_server_that_believes_forwarding_headers_is_noticed(tmp_path) ->
         await it.prints("reason=forwarder_untrusted")
     (event,) = door.events(reason="forwarder_untrusted")
     assert "--no-proxy-headers" in event["detail"]
+
+
+# ---- what is wrong is told, and lets nobody in
+
+
+async def test_a_configuration_that_cannot_be_used_is_told_whole(tmp_path) -> None:
+    door = Door(tmp_path / "door", routes=[{"path": "chat"}], server={"trusted_proxy": []})
+    (door.folder / "doorward.key").unlink()
+    with pytest.raises(AssertionError) as ended:
+        async with served("uvicorn", STARLETTE, environment=door.environment):
+            pass
+    for line in (
+        "server.trusted_proxy: is no key",
+        "routes[0].path: must begin with a slash",
+        "`doorward init` writes",
+    ):
+        assert line in str(ended.value)
+
+
+CHANNELS = "tests.integration.frameworks.apps.channels_app:app"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def storeless(tmp_path) -> Door:
+    door = Door(tmp_path / "door")
+    (door.folder / "doorward.db").write_bytes(b"something else entirely, " * 100)
+    return door
+
+
+async def test_a_server_with_a_lifespan_does_not_start_without_its_store(storeless) -> None:
+    with pytest.raises(AssertionError, match="not a database"):
+        async with served("uvicorn", CHANNELS, environment=storeless.environment):
+            pass
+
+
+async def test_one_without_lets_nobody_in_and_says_why(storeless) -> None:
+    async with served("daphne", CHANNELS, environment=storeless.environment) as it:
+        assert isinstance(await it.try_connect("/chat/lobby", token=storeless.token("pia")), Refused)
+        await it.prints("could not start")
+        await it.prints("not a database")
+
+
+# ---- where it may stand
+
+
+async def test_it_stands_where_a_framework_puts_it_and_several_times(tmp_path) -> None:
+    forms = ("mounted", "listed", "added", "inside")
+    door = Door(
+        tmp_path / "door", server={"prefix": "/mounted/auth"}, routes=[{"path": f"/{form}/chat"} for form in forms]
+    )
+    async with served("uvicorn", "tests.integration.frameworks.apps.forms:app", environment=door.environment) as it:
+        token = door.token("rex")
+        clients = []
+        for form in forms:
+            refused = await it.try_connect(f"/{form}/chat")
+            assert isinstance(refused, Refused)
+            assert refused.status == 401
+            clients.append(await it.connect(f"/{form}/chat", token=token))
+            assert await clients[-1].next() == "rex"
+            assert (await it.request("GET", f"/{form}/hello")).text == "hello"
+        asked = {"Authorization": f"Bearer {token}"}
+        assert (await it.request("POST", "/mounted/auth/ticket", json={}, headers=asked)).status_code == 201
+        code, said = await door.command("revoke", "--subject", "rex")
+        assert code == 0, said
+        assert "closed 4 connections on 1 of 1 node" in said
+        assert {await client.closed() for client in clients} == {(4002, "doorward:revoked")}

@@ -1,14 +1,12 @@
-"""The app under test, written for FastAPI: what it knows of the connection comes by a dependency."""
+"""The app under test, written for FastAPI."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import PlainTextResponse
 
-from doorward import Connection, connection_of
 from tests.integration.frameworks.apps.common import CLOSES, TICK, behind_doorward, choice, note, seen
 
 
@@ -45,13 +43,6 @@ async def chat(socket: WebSocket, room: str) -> None:
                     await socket.send_text(text)
     except WebSocketDisconnect as end:
         note(f"disconnected {room} {end.code}")
-
-
-@fast.websocket("/depends")
-async def depends(socket: WebSocket, connection: Annotated[Connection, Depends(connection_of)]) -> None:
-    await socket.accept()
-    await socket.send_text(connection.subject)
-    await socket.close()
 
 
 @fast.websocket("/bytes")
