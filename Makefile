@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench flood fuzz setup lock format clean \
+.PHONY: help demo test check bench flood fuzz attacks setup lock format clean \
 	test-parallel test-serial check-format check-lint check-types check-floors check-tests
 
 BIN := .venv/bin
@@ -81,6 +81,11 @@ flood:
 fuzz:
 	@tools/setup fuzz
 	@PYTHONPATH=. .venv-fuzz/bin/python -m tests.fuzz $(FUZZ)
+
+# Who refuses what under each ASGI server, measured anew, and the page made of it.
+attacks: setup
+	ATTACKS_WRITE=1 $(BIN)/pytest -q tests/security/servers
+	$(BIN)/python -m tools.generate
 
 lock: setup
 	@UPGRADE=$(UPGRADE) tools/lock

@@ -15,6 +15,7 @@ from doorward.core.endings import ENDINGS, close_text, counts_as_refusal
 from doorward.core.lifecycle import REASONS, TABLE, Action, Event, State
 from doorward.service.reasons import HINTS, MEANINGS
 from doorward.values.decision import Ending, Reason, Retry
+from tools.attacks import attacks_page
 from tools.reference import commands_page, configuration_page
 
 ROOT: Final = Path(__file__).parents[1]
@@ -203,6 +204,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "docs/explain/lifecycle.md": lifecycle_page,
     "docs/reference/configuration.md": configuration_page,
     "docs/reference/commands.md": commands_page,
+    "docs/explain/attacks.md": attacks_page,
 }
 
 
