@@ -149,7 +149,7 @@ async def measure(kind: str, site: Site, *, seconds: float, pause: float) -> Row
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| flood | ended/s | core | median before | during | after | ratio | p99 before | during | memory | then | after |",
+        "| flood | ended/s | core | median | during | after | ratio | p99 before | during | memory | during | after |",
         "|" + " --- |" * 12,
     ]
     for row in rows:
