@@ -13,6 +13,9 @@ from doorward.service.live import Live
 
 TICKS_PER_SECOND: Final = 4
 YIELD_EVERY: Final = 256
+"""Connections that are looked at in one turn of the loop."""
+ACT_EVERY: Final = 16
+"""Connections on which something is done in one turn: each is written to, and answers in the next."""
 
 
 class Connections:
@@ -97,7 +100,7 @@ class Connections:
                 except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and the time of others goes on
                     live.broken(error)
                 seen += 1
-                if seen % YIELD_EVERY == 0:
+                if seen % ACT_EVERY == 0:
                     await asyncio.sleep(0)
 
     async def run(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from doorward.ports import Entropy, PresentNode, Store, StoreError
 from doorward.service.admit import Door
+from doorward.service.connections import ACT_EVERY
 from doorward.service.revoke import Follower
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
@@ -132,8 +133,12 @@ class Tending:
         if jump is not None:
             self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")
         if self._store_is_gone() and self._close_without_store():
+            done = 0
             async for live in self._watch.connections.each():
                 live.store_away()
+                done += 1
+                if done % ACT_EVERY == 0:
+                    await asyncio.sleep(0)
         try:
             await self._chores.refresh_keys()
             if turn % FORGET_EVERY == 0:
@@ -160,6 +165,8 @@ class Tending:
             wait = begun + spread * place / len(lives) - clock.now()
             if wait > 0:
                 await asyncio.sleep(wait)
+            elif place % ACT_EVERY == 0:
+                await asyncio.sleep(0)
             chance = int.from_bytes(self._entropy.bytes(2)) / 65535
             live.drain(reconnect_after=1.0 + chance * max(1.0, within))
         left = within - (clock.now() - begun)

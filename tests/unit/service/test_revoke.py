@@ -1,5 +1,7 @@
 """Revocations act on what they hit and nothing else, are acknowledged, and block the way back."""
 
+import asyncio
+
 import pytest
 
 from doorward.service import operate
@@ -183,3 +185,24 @@ async def test_the_audit_says_whom_it_named(target: Target, named: dict[str, str
     await world.follower.act_now()
     event = next(event for event in world.audited() if event.kind is EventKind.REVOCATION)
     assert {name: getattr(event, name) for name in named} == named
+
+
+async def test_a_mass_of_connections_leaves_the_loop_to_others_in_between() -> None:
+    """Each that is closed is written to and answers, so few may be done in one turn."""
+    world = World()
+    await world.follower.start()
+    hands = [(await world.inside(handshake(bearer=token(sub=f"user-{number}"))))[1] for number in range(70)]
+    closed: set[int] = set()
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        closed.add(sum(bool(each.done) for each in hands))
+        if len(closed) < 70:
+            loop.call_soon(turn)
+
+    await world.revoke(Target(TargetKind.ISSUER, ISSUER))
+    await world.withdrawals.catch_up()
+    loop.call_soon(turn)
+    await world.follower.act_now()
+    assert {16, 32, 48, 64} <= closed
+    closed.update(range(-70, 0))  # no more turns
