@@ -83,6 +83,9 @@ class RevocationLog(Protocol):
     async def read(self, *, after: int) -> Sequence[Revocation]:
         """All above `after`, in order, as of this moment (read-your-writes across processes of one machine)."""
 
+    def touched(self) -> bool | None:
+        """A glance, for who reads again and again: may there be more since the last `read`? None: it can't be told."""
+
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None: ...
 
     async def acknowledgements(self, sequence: int) -> Sequence[Acknowledgement]: ...

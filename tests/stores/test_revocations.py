@@ -35,6 +35,16 @@ async def test_all_above_in_order(store: Store) -> None:
     assert list(await store.revocations.read(after=10**9)) == []
 
 
+async def test_a_glance_tells_that_there_may_be_more(ground: Ground) -> None:
+    a, b = [await ground.store(process) for process in ("a:0", "a:1")]
+    for name in ("first", "second"):
+        await b.revocations.read(after=0)
+        await b.revocations.read(after=0)  # the first to read at all finds no note of what was read before
+        assert not b.revocations.touched()
+        await a.revocations.append(revocation(name))
+        assert b.revocations.touched()
+
+
 async def test_many_at_once_come_whole_and_in_order(store: Store) -> None:
     sequences = await asyncio.gather(*(store.revocations.append(revocation(f"user{n}")) for n in range(1000)))
     assert len(set(sequences)) == 1000

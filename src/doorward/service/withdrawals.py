@@ -1,7 +1,8 @@
 """The node's copy of the revocation log and the bans, never older than the question that is asked of it.
 
-`catch_up` reads what is new since the cursor: the follower every 20 ms, and every handshake as its last step. New
-revocations go to whoever follows, so that one learnt by a handshake acts on live connections as well.
+`catch_up` reads what is new since the cursor: the follower as soon as it sees that anything was written, and every
+handshake as its last step. New revocations go to whoever follows, so that one learnt by a handshake acts on live
+connections as well.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -9,7 +9,7 @@ from doorward.core.lifecycle import State
 from doorward.ports import StoreError
 from doorward.service.tending import STORE_AWAY_AFTER, Tending
 from doorward.values.decision import Reason
-from tests.unit.service.world import World
+from tests.unit.service.world import World, subject
 
 
 class Chores:
@@ -38,6 +38,23 @@ class Away:
         if self.is_away:
             raise StoreError("gone")
         return await self._log.read(after=after)
+
+
+class Glanced:
+    """A log that counts how often it is asked. `blind`: no glance tells anything."""
+
+    def __init__(self, log) -> None:
+        self._log = log
+        self.blind = False
+        self.reads = self.glances = 0
+
+    async def read(self, *, after: int):
+        self.reads += 1
+        return await self._log.read(after=after)
+
+    def touched(self) -> bool | None:
+        self.glances += 1
+        return None if self.blind else self._log.touched()
 
 
 def tending(world: World, *, close: bool = False, chores: Chores | None = None) -> Tending:
@@ -92,6 +109,23 @@ async def test_the_follower_knows_since_when_the_log_is_away_and_that_it_is_back
     finally:
         polling.cancel()
     assert len([note for note in world.notes if "revocation log" in note]) == 1, "told once"
+
+
+async def test_the_follower_asks_again_only_for_something_written() -> None:
+    world = World()
+    log = Glanced(world.store.revocations)
+    world.withdrawals._log = world.follower._log = log  # type: ignore[assignment]
+    polling = asyncio.create_task(world.follower.poll())
+    try:
+        await until(lambda: log.glances >= 3)
+        assert log.reads == 1
+        await world.revoke(subject())
+        await until(lambda: log.reads == 2)
+        assert world.withdrawals.cursor == 1
+        log.blind = True
+        await until(lambda: log.reads == 4)  # as often as it can afford, where no glance tells
+    finally:
+        polling.cancel()
 
 
 async def test_a_store_that_fails_ends_no_housekeeping() -> None:

@@ -19,6 +19,7 @@ class MemoryRevocations:
     def __init__(self) -> None:
         self._log: dict[int, Revocation] = {}  # by sequence, which only grows
         self._newest = 0
+        self._read = 0
         self._acknowledged: dict[int, dict[tuple[str, int], Acknowledgement]] = {}
 
     async def append(self, revocation: Revocation) -> int:
@@ -28,9 +29,13 @@ class MemoryRevocations:
         return self._newest
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
+        self._read = self._newest
         if after >= self._newest:
             return ()
         return [revocation for sequence, revocation in self._log.items() if sequence > after]
+
+    def touched(self) -> bool:
+        return self._newest > self._read
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         rows = self._acknowledged.get(acknowledgement.sequence)

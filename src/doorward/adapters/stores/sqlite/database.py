@@ -114,6 +114,10 @@ class Database:
         rows = self._quick.rows(statement, parameters)
         return await self.rows(statement, parameters) if rows is None else rows
 
+    def touched(self, statement: str) -> bool | None:
+        """May `poll` answer this otherwise than last time? None: only by asking can that be told."""
+        return self._quick.touched(statement)
+
     def _is_still_there(self) -> None:
         """Commands open the file by its name: were it another one by now, what they revoke would never reach us.
 

@@ -57,6 +57,11 @@ class QuickReader:
             self._last[statement] = (before, parameters, rows)
         return rows
 
+    def touched(self, statement: str) -> bool | None:
+        """Has anybody committed since this statement was answered last? None: that can't be told."""
+        last, header = self._last.get(statement), self._glance.look()
+        return None if last is None or header is None else last[0] != header
+
     def close(self) -> None:
         self._glance.pause()
         self._last.clear()
