@@ -215,11 +215,13 @@ async def test_no_request_over_http_2_becomes_two_or_somebody_elses(kind, certif
         if kind == "nginx":
             way.secure = port
         inner = smuggled(gateway.token(subject))
-        answers = {}
-        for name, fields in DOWNGRADES.items():
+
+        async def answer(fields) -> str:
             async with stream(way, fresh()) as opened:
                 await opened.post([(field, value.replace("{size}", str(len(inner)))) for field, value in fields], inner)
-                answers[name] = opened.status or "reset"
+                return opened.status or "reset"
+
+        answers = dict(zip(DOWNGRADES, await asyncio.gather(*map(answer, DOWNGRADES.values())), strict=True))
         # 401: a request without a credential, as one; 502: Caddy, of a body that ends before its length
         assert set(answers.values()) <= {"400", "401", "502", "reset"}, answers
         assert way.backend.heads == []
