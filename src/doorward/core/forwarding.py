@@ -105,7 +105,10 @@ def forwarded_headers(handshake: Handshake) -> Headers:
     named = {option.strip(" \t").lower() for line in handshake.all("connection") for option in line.split(",")}
     named.discard("origin")
     kept = [(name, value) for name, value in handshake.headers if is_kept(name) and name not in named]
-    cookies = [part.strip(" \t") for line in handshake.all("cookie") for part in line.split(";")]
+    lines = handshake.all("cookie")
+    if not lines:
+        return kept
+    cookies = [part.strip(" \t") for line in lines for part in line.split(";")]
     others = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].strip(" \t") != SESSION_COOKIE]
     if others:
         kept.append(("cookie", "; ".join(others)))

@@ -195,5 +195,5 @@ def request_of(question: OpenBackend, place: BackendPlace) -> bytes:
         headers.append(
             ("X-Doorward-Assertion", place.assertion(question.principal, question.connection, place.audience))
         )
-    lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    lines = "\r\n".join([f"{name}: {value}" for name, value in headers])
+    return f"GET {target} HTTP/1.1\r\n{lines}\r\n\r\n".encode("latin-1")

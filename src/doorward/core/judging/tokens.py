@@ -69,14 +69,21 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
         return _deny(Reason.TOKEN_CLAIMS, "cnf binds the token to a key, and no proof of it came along")
 
     where = issuer.claims
-    texts = [_text(claims, name) for name in (where.subject, where.tenant, where.session, "jti", "client_id")]
-    lists = [_list(claims, name) for name in (where.roles, where.permissions)]
-    if None in texts or None in lists:
+    subject, tenant, session = _text(claims, where.subject), _text(claims, where.tenant), _text(claims, where.session)
+    token_id, client_id = _text(claims, "jti"), _text(claims, "client_id")
+    roles, permissions = _list(claims, where.roles), _list(claims, where.permissions)
+    if (
+        subject is None
+        or tenant is None
+        or session is None
+        or token_id is None
+        or client_id is None
+        or roles is None
+        or permissions is None
+    ):
         names = (where.subject, where.tenant, where.session, "jti", "client_id", where.roles, where.permissions)
-        unfit = names[[*texts, *lists].index(None)]
+        unfit = names[[subject, tenant, session, token_id, client_id, roles, permissions].index(None)]
         return _deny(Reason.TOKEN_CLAIMS, f"{unfit} is not 1 to 255 bytes of printable text, or a list of such")
-    subject, tenant, session, token_id, _ = (text or "" for text in texts)
-    roles, permissions = (names or () for names in lists)
     if not subject:
         return _deny(Reason.TOKEN_CLAIMS, "no subject")
     granted = tuple(name for name in permissions if "*" not in name)
@@ -145,9 +152,11 @@ def _claim(claims: Mapping[str, object], name: str) -> object:
 
 def _text(claims: Mapping[str, object], name: str) -> str | None:
     """A claim that is text; "" where it is absent, or the issuer has none (`name` is ""); None where it is unfit."""
-    value = _claim(claims, name) if name else None
+    value = claims.get(name) if name else None
     if value is None:
-        return ""
+        value = _claim(claims, name) if "." in name else None
+        if value is None:
+            return ""
     return value if is_fit(value) else None
 
 
@@ -165,14 +174,20 @@ def _list(claims: Mapping[str, object], name: str) -> tuple[str, ...] | None:
 
 def is_fit(value: object) -> TypeGuard[str]:
     """1 to 255 bytes of printable text: no control characters, nothing invisible, no text direction (JWT-14)."""
-    return isinstance(value, str) and value.isprintable() and 0 < len(value.encode("utf-8")) <= MAX_TEXT
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or not value.isprintable():
+        return False
+    return value.isascii() or len(value.encode("utf-8")) <= MAX_TEXT
 
 
 def _required(claims: Mapping[str, object], rules: Rules) -> dict[str, object]:
     """Only the claims that some route's `require` compares: a connection keeps no more of its token than that."""
-    names = {name for route in rules.routes for name, _ in route.require}
-    found = ((name, _claim(claims, name)) for name in names)
-    return {name: value for name, value in found if value is not None}
+    required: dict[str, object] = {}
+    for route in rules.routes:
+        for name, _ in route.require:
+            value = _claim(claims, name)
+            if value is not None:
+                required[name] = value
+    return required
 
 
 def _deny(reason: Reason, note: str = "") -> Deny:
