@@ -11,6 +11,7 @@ from doorward.core.endings import ENDINGS, close_text, whole_seconds
 from doorward.core.forwarding import public_offers
 from doorward.core.handshakes import offered_protocols
 from doorward.core.reading import CONTROL, PLAIN
+from doorward.core.verifying import verify_status
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.rules import RefuseAs, Route
@@ -58,17 +59,17 @@ class RefusalClose(NamedTuple):
     text: str
 
 
-def refusal_page(deny: Deny) -> RefusalPage:
-    """The whole answer, as over HTTP/1.1."""
-    return _page(deny.reason, None if deny.retry_after is None else whole_seconds(deny.retry_after))
+def refusal_page(deny: Deny, *, verified: bool = False) -> RefusalPage:
+    """The whole answer, as over HTTP/1.1. `verified`: to a proxy that asks at /auth/verify, which is told less."""
+    wait = None if deny.retry_after is None else whole_seconds(deny.retry_after)
+    return _page(deny.reason, wait, verify_status(deny) if verified else ENDINGS[deny.reason].status)
 
 
 @lru_cache(maxsize=1024)
-def _page(reason: Reason, wait: int | None) -> RefusalPage:
+def _page(reason: Reason, wait: int | None, status: int | None) -> RefusalPage:
     ending = ENDINGS[reason]
-    status = ending.status
     if status is None or status not in PHRASES:  # a reason of live connections: no handshake can have it
-        return _page(Reason.INTERNAL, None)
+        return _page(Reason.INTERNAL, None, 500)
     title = PHRASES[status]
     problem = {"type": "about:blank", "title": title, "status": status, "reason": ending.name}
     body = json.dumps(problem, separators=(",", ":")).encode("ascii")
@@ -83,7 +84,7 @@ def _page(reason: Reason, wait: int | None) -> RefusalPage:
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
         *_EXTRA.get(status, ()),
     ]
-    if wait is not None and status in _CAN_WAIT:
+    if wait is not None and ending.status in _CAN_WAIT:
         headers.append(("Retry-After", str(wait)))
     return RefusalPage(status, tuple(headers), body)
 

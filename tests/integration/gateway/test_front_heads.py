@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from doorward.adapters.gateway.listening import SPARE
-from doorward.adapters.gateway.refusals import PHRASES
+from doorward.core.refusing import PHRASES
 from doorward.values.decision import Reason
 from tests.integration.gateway.standing_in import ACCEPT, KEY, REFUSE_BY_CLOSE, gateway, refuse_with, until
 from tests.integration.gateway.wires import backend, client, echo, head, text, then, upgraded

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from doorward.adapters.gateway.refusals import PHRASES
 from doorward.core.endings import ENDINGS
+from doorward.core.refusing import PHRASES
 from tests.security.hostile.standing import ORIGIN, WITHIN, Event, Standing, take_frame, until
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="

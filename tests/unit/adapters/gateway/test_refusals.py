@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from doorward.adapters.gateway.refusals import PHRASES, refusal, refusal_by_close
+from doorward.adapters.gateway.refusals import refusal, refusal_by_close
 from doorward.core.endings import ENDINGS
 from doorward.core.handshakes import parse_head
+from doorward.core.refusing import PHRASES
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.rules import PathPattern, RefuseAs, Route
