@@ -13,8 +13,8 @@ class Wire:
 
     `address` is None for a Unix socket. `tls` says that our own listener ended TLS; `proxied_tls` is what the
     PROXY protocol's TLS TLV of a trusted peer said (None: no such header came). `proxied` is the client address
-    that PROXY protocol named, from a trusted peer only. `rewritten`: a server in front of us has put a header's claim in
-    the place of what the socket says, so that nobody knows who the peer is (ECOSYSTEM, trap 6).
+    that PROXY protocol named, from a trusted peer only. `rewritten`: a server has put a header's claim in the place of
+    what the socket says, so that nobody knows who the peer is (ECOSYSTEM, trap 6).
     """
 
     address: Address | None
