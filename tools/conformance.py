@@ -59,8 +59,8 @@ The profile `conformance` sets what an operator can set, and nothing else:
 FIXED = """\
 
 Fixed, and so the same in every run: a client's message has at most 1024 frames, 16 of them empty; it is complete 30 s
-after it began; ten pings at once, then five a second; and a client that is silent for 20 s gets a ping, which the suite
-takes for the end of a case that expects none (a case that took as long was played again, alone).
+after it began; ten pings at once, then five a second; and every 20 s the client gets a ping, which the suite takes for
+the end of a case that expects none (a case that took as long was played again, alone).
 
 """
 
@@ -92,7 +92,8 @@ def counts() -> Iterator[str]:
         if run.beside is None:
             yield f"| {TITLES[name]} | {cases} | {fine} | | |\n"
             continue
-        other = [case for case, verdict in found.items() if kept(run.beside).get(case) != verdict]
+        without = kept(run.beside)
+        other = [case for case in found if case in without and without[case] != found[case]]
         known = [case for case in other if cause_of(name, case, found[case]) is not None]
         yield f"| {TITLES[name]} | {cases} | {fine} | {len(other)} | {len(known)} |\n"
 
@@ -107,7 +108,7 @@ def groups() -> Iterator[str]:
         for name in names:
             found = [verdict for case, verdict in kept(name).items() if case.partition(".")[0] == group]
             most = max(most, len(found))
-            cells.append(str(sum(map(is_fine, found))))
+            cells.append(str(sum(map(is_fine, found))) if found else "–")
         yield f"| {group} {title} | {most} | {' | '.join(cells)} |\n"
 
 
@@ -122,8 +123,9 @@ def not_ok(name: str, beside: str | None) -> Iterator[str]:
     told: dict[tuple[str, str], list[str]] = {}
     for case in in_order(found):
         verdict = found[case]
-        same = beside is None or kept(beside).get(case) == verdict
-        if is_fine(verdict) and same:
+        before = found if beside is None else kept(beside)
+        same = before.get(case) == verdict
+        if is_fine(verdict) and (same or case not in before):
             continue
         cause = None if same else cause_of(name, case, verdict)
         why = cause.why if cause else (ALONE if beside is None else AS_WITHOUT) if same else "NOT EXPLAINED"
