@@ -81,23 +81,37 @@ def begin(work: _Work, *, name: str | None = None) -> asyncio.Task[None] | None:
         return None
     finally:
         limits, _unowned = _unowned, outer
-    task = asyncio.get_running_loop().create_task(_go_on(work, awaited), name=name)
+    rest = _rest(work, awaited)
+    rest.send(None)  # up to where a cancellation reaches it: one that has not begun would drop the work, and not end it
+    task = asyncio.get_running_loop().create_task(rest, name=name)
     for limit in limits:
         limit.belongs_to(task)
     return task
 
 
+async def _rest(work: _Work, awaited: object) -> None:
+    """The rest of a coroutine that waits for `awaited`. Since Python 3.12 a task takes no generator."""
+    await _go_on(work, awaited)
+
+
 @coroutine
 def _go_on(work: _Work, awaited: object) -> Generator[object, object, None]:
-    """The rest of a coroutine that waits for `awaited`."""
-    while True:
-        error: BaseException | None = None
-        sent: object = None
-        try:
-            sent = yield awaited
-        except BaseException as thrown:  # noqa: BLE001 - it is the coroutine's, a cancellation too
+    error: BaseException | None = None
+    sent: object = None
+    try:
+        yield None
+    except BaseException as thrown:  # noqa: BLE001 - cancelled before its first step
+        # what it waits for is cancelled as well, as a task would have done, and says so below
+        if not (asyncio.isfuture(awaited) and awaited.cancel()):
             error = thrown
+    while True:
+        if error is None:
+            try:
+                sent = yield awaited
+            except BaseException as thrown:  # noqa: BLE001 - it is the coroutine's, a cancellation too
+                error = thrown
         try:
             awaited = work.send(sent) if error is None else work.throw(error)
         except StopIteration:
             return
+        error = None

@@ -1,6 +1,7 @@
 """A limit ends what takes too long, and hears everybody else; what waits for nothing needs no task."""
 
 import asyncio
+from collections.abc import Coroutine
 
 import pytest
 
@@ -146,3 +147,48 @@ async def test_limits_are_those_of_what_entered_them() -> None:
     assert inner[0] is not None
     with pytest.raises(TimeoutError):
         await inner[0]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_who_is_cancelled_before_the_task_s_first_step_is_told(*, is_done: bool) -> None:
+    """A peer may leave in the very pass of the loop in which its handshake began to wait."""
+    loop = asyncio.get_running_loop()
+    awaited = loop.create_future()
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            await awaited
+        except asyncio.CancelledError:
+            seen.append(f"told, {awaited.cancelled()}")
+            await asyncio.sleep(0)
+            seen.append("ended")
+            raise
+
+    task = begin(work())
+    assert task is not None
+    if is_done:
+        awaited.set_result(None)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen == [f"told, {not is_done}", "ended"]
+
+
+async def test_the_task_runs_a_coroutine_and_no_generator() -> None:
+    """Since Python 3.12 a task of a generator is a TypeError."""
+    loop = asyncio.get_running_loop()
+    given: list[object] = []
+
+    def factory(loop, work, **more):
+        given.append(work)
+        return asyncio.Task(work, loop=loop, **more)
+
+    loop.set_task_factory(factory)
+    try:
+        task = begin(asyncio.sleep(0))
+    finally:
+        loop.set_task_factory(None)
+    assert task is not None
+    await task
+    assert [isinstance(work, Coroutine) for work in given] == [True]
