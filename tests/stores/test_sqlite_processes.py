@@ -1,13 +1,31 @@
 """SQLite among several processes: what must happen once happens once, and what one did the others see."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from doorward.values.question import Slot, SlotsFull
+from doorward.values.rules import Rate
 from tests.stores.grounds import NOW, SqliteGround
 from tests.stores.made import slot, ticket
 from tests.stores.neighbour import Neighbour
+
+
+async def test_a_call_that_waited_for_others_is_counted_when_its_turn_comes(tmp_path: Path) -> None:
+    """Seen as a 429 among 20,000 handshakes over 3 workers: it had waited longer than its whole burst takes."""
+    ground = SqliteGround(tmp_path, shared=True)
+    store = await ground.store("a:0")
+    rate = Rate(count=60, period=60.0, burst=5)
+    with closing(sqlite3.connect(ground.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        late = asyncio.create_task(store.rates.take(name="n", key="k", rate=rate, cost=1, now=NOW))
+        await asyncio.sleep(0)
+        ground.clock.at = NOW + 6
+        other.execute("INSERT INTO rates (tat, name, key) VALUES (?, ?, ?)", (NOW + 7, "n", "k"))
+        other.execute("COMMIT")
+    assert await late == 0.0
+    await ground.end()
 
 
 async def test_what_may_happen_once_happens_once(tmp_path: Path) -> None:

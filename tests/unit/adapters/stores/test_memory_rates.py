@@ -10,7 +10,7 @@ from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.sqlite.rates import SqliteRates
 from doorward.ports import RateStore
 from doorward.values.rules import Rate
-from tests.stores.grounds import NOW
+from tests.stores.grounds import NOW, StillClock
 
 MOST = 50
 RATE = Rate(count=60, period=60.0, burst=5)
@@ -23,7 +23,7 @@ async def rates(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     database = Database(tmp_path / "file")
     await database.open(now=NOW)
-    yield SqliteRates(database, most=MOST)
+    yield SqliteRates(database, StillClock(), most=MOST)
     await database.close()
 
 

@@ -1,15 +1,21 @@
 """Rates as rows: the TAT is read and written inside one transaction, so parallel processes count as one (RAT-03).
 
+A call may wait for its transaction longer than a whole burst takes, while those that come after it in other processes
+are counted before: so `now` is what it has become by then. Else the TAT of the others looks like one of a clock that
+was ahead, and the late call is refused although no limit is near.
+
 At most `most` keys (RAT-04): only those whose TAT has passed make room; while there are none, a new key waits.
 """
 
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.terms import RATE_KEYS
 from doorward.core.rates import NEVER, take
+from doorward.ports import Clock
 from doorward.values.rules import Rate
 
 _TAT: Final = "SELECT tat FROM rates WHERE name = ? AND key = ?"
@@ -26,14 +32,16 @@ _SOON: Final = 0.05
 
 
 class SqliteRates:
-    def __init__(self, database: Database, *, most: int = RATE_KEYS) -> None:
+    def __init__(self, database: Database, clock: Clock, *, most: int = RATE_KEYS) -> None:
         self._database = database
+        self._clock = clock
         self._most = most
 
     async def take(self, *, name: str, key: str, rate: Rate, cost: int, now: float) -> float:
         if cost:
+            since = partial(_since, self._clock, self._clock.now())
             return await self._database.write(
-                partial(_take, name=name, key=key, rate=rate, cost=cost, now=now, most=self._most)
+                partial(_take, name=name, key=key, rate=rate, cost=cost, asked=now, since=since, most=self._most)
             )
         rows = await self._database.poll(_TAT, (name, key))
         if not rows:
@@ -55,9 +63,22 @@ def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
     return dropped
 
 
+def _since(clock: Clock, began: float) -> float:
+    return max(0.0, clock.now() - began)
+
+
 def _take(
-    connection: sqlite3.Connection, *, name: str, key: str, rate: Rate, cost: int, now: float, most: int
+    connection: sqlite3.Connection,
+    *,
+    name: str,
+    key: str,
+    rate: Rate,
+    cost: int,
+    asked: float,
+    since: Callable[[], float],
+    most: int,
 ) -> float:
+    now = asked + since()
     row = connection.execute(_TAT, (name, key)).fetchone()
     after, wait = take(NEVER if row is None else row[0], rate, now, cost)
     if wait:

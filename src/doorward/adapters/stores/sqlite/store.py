@@ -63,7 +63,7 @@ class SqliteStore:
         self._sweep_every = sweep_every
         self._sweeper: asyncio.TimerHandle | None = None
         self.tickets: TicketStore = SqliteTickets(database, clock)
-        self.rates: RateStore = SqliteRates(database) if shared else MemoryRates()
+        self.rates: RateStore = SqliteRates(database, clock) if shared else MemoryRates()
         self.slots: SlotStore = self._slots or MemorySlots()
         self.revocations: RevocationLog = SqliteRevocations(database)
         self.bans: BanStore = SqliteBans(database)
