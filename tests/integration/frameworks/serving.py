@@ -23,12 +23,21 @@ from tests.architecture.source import ROOT
 from tests.integration.running import ENVIRONMENT, LAUNCH, WITHIN, Client, Refused, free_port
 
 STARTS_WITHIN = 45.0
+_UVICORN = [
+    "--no-proxy-headers",
+    "--ws-max-size",
+    "131072",
+    "--ws-per-message-deflate",
+    "false",
+    "--log-level",
+    "warning",
+]
 SETTINGS: dict[str, list[str]] = {
-    "uvicorn": ["--no-proxy-headers", "--log-level", "warning"],
-    "uvicorn-wsproto": ["--no-proxy-headers", "--log-level", "warning", "--ws", "wsproto"],
+    "uvicorn": [*_UVICORN, "--timeout-graceful-shutdown", "10"],
+    "uvicorn-wsproto": [*_UVICORN, "--ws", "wsproto"],
     "granian": ["--interface", "asgi", "--http", "1"],
-    "hypercorn": ["--graceful-timeout", "3"],
-    "daphne": ["--application-close-timeout", "3"],
+    "hypercorn": ["--websocket-ping-interval", "20", "--graceful-timeout", "3"],
+    "daphne": ["--websocket-max-message-size", "131072", "--application-close-timeout", "3"],
 }
 
 
