@@ -3,6 +3,7 @@
 Every server tried lets forms through that RFC 9112 forbids (SECURITY, appendix E1).
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
@@ -15,6 +16,7 @@ from doorward.values.peer import Wire
 Scope = Mapping[str, Any]
 
 _OFFERS: Final = b"sec-websocket-protocol"
+_NAMES: Final = re.compile(rb"[0-9a-z.:_\-]+")
 
 
 def handshake_of_scope(scope: Scope) -> Handshake | Deny:
@@ -56,7 +58,10 @@ def wire_of_scope(scope: Scope) -> Wire:
     """
     host, port = scope.get("client") or ("", 0)
     claims = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
-    said = any(name.lower() == b"x-forwarded-proto" for name, _ in scope["headers"])
+    said = any(
+        name.lower() == b"x-forwarded-proto" or (name.lower() == b"forwarded" and b"proto" in value.lower())
+        for name, value in scope["headers"]
+    )
     return Wire(
         address=ip_address(host.partition("%")[0]) if host else None,
         port=int(port or 0),  # granian's is a text
@@ -66,11 +71,11 @@ def wire_of_scope(scope: Scope) -> Wire:
 
 
 def _is_claimed(host: str, lines: list[bytes]) -> bool:
-    """Does X-Forwarded-For name this host, with or without a port?"""
-    for line in lines:
-        for claim in line.decode("latin-1").lower().split(","):
-            name = claim.strip(" \t")
-            bare = name[1:].partition("]")[0] if name.startswith("[") else name
-            if host.lower() in {bare, bare.partition(":")[0] if bare.count(":") == 1 else bare}:
-                return True
+    """Does X-Forwarded-For name this host, with or without a port or a zone, whatever stands around it? Servers strip
+    it of what they take for white space; daphne's includes U+00A0."""
+    bare = host.lower().partition("%")[0]
+    for claim in _NAMES.findall(b",".join(lines).lower()):
+        name = claim.decode("ascii")
+        if bare in {name, name.partition(":")[0] if name.count(":") == 1 else name}:
+            return True
     return False

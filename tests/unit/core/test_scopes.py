@@ -164,6 +164,10 @@ def test_a_client_that_is_no_address_is_nobody() -> None:
         (("2001:db8::9", 4711), b"[2001:DB8::9]:4711"),
         (("2001:db8::9", 4711), b"2001:db8::9"),
         (("10.0.0.5", 4711), b"10.0.0.5"),
+        (("10.0.0.5", 4711), b"\xc2\xa010.0.0.5, x"),  # daphne decodes UTF-8, and strips it
+        (("10.0.0.5", 4711), b"\xa010.0.0.5:4711"),  # uvicorn decodes Latin-1
+        (("10.0.0.5%\u00e9", 4711), b"10.0.0.5%\xc3\xa9, x"),
+        (("fe80::5%eth0", 4711), b"[fe80::5%eth0]:4711"),
     ],
 )
 def test_a_client_that_a_header_claimed_is_told(client: tuple[str, int], claim: bytes) -> None:
@@ -177,6 +181,9 @@ def test_a_chain_that_names_others_only_is_no_rewriting() -> None:
     assert not wire_of_scope({"client": ("127.0.0.1", 5), "scheme": "ws", "headers": headers}).rewritten
 
 
-def test_https_is_not_believed_where_a_header_says_it() -> None:
-    headers = [(b"x-forwarded-proto", b"https")]
-    assert not wire_of_scope({"client": ("127.0.0.1", 5), "scheme": "wss", "headers": headers}).tls
+@pytest.mark.parametrize(
+    "header",
+    [(b"x-forwarded-proto", b"https"), (b"Forwarded", b"Proto=https")],  # hypercorn's ProxyFix, modern
+)
+def test_https_is_not_believed_where_a_header_says_it(header: tuple[bytes, bytes]) -> None:
+    assert not wire_of_scope({"client": ("127.0.0.1", 5), "scheme": "wss", "headers": [header]}).tls
