@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.architecture.source import ROOT
+from tests.vectors.loading import vectors
 
 FOLDER = ROOT / ".reports" / "doors"
+LEGEND = """What each door said to each vector. *in*: it was let in. *as the core*: refused for the core's reason.
+*server*: the server refused by itself, before it asked. *plain HTTP*: the server saw no upgrade in it. –: it does not run
+there (spec/vectors/README.md)."""
 PAGE = ROOT / ".reports" / "doors.md"
 
 
@@ -29,12 +33,14 @@ def cells(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def page(found: Mapping[str, Mapping[str, str]]) -> str:
+    """Every vector with what the core decides, and what each door said in the runs so far."""
     doors = sorted({door for row in found.values() for door in row})
-    lines = [f"| vector | {' | '.join(doors)} |", f"| --- |{' --- |' * len(doors)}"]
-    lines += [
-        f"| {vector} | {' | '.join(found[vector].get(door, '–') for door in doors)} |" for vector in sorted(found)
-    ]
-    return "# Doors\n\nWhat each door said to each vector.\n\n" + "\n".join(lines) + "\n"
+    lines = [f"| vector | the core | {' | '.join(doors)} |", f"| --- | --- |{' --- |' * len(doors)}"]
+    for vector in vectors():
+        decision = f"{vector.expect['status']} {vector.expect.get('reason', '')}".strip()
+        said = " | ".join(found.get(vector.id, {}).get(door, "–") for door in doors)
+        lines.append(f"| {vector.id} | {decision} | {said} |")
+    return f"# Doors\n\n{LEGEND}\n\n" + "\n".join(lines) + "\n"
 
 
 def write() -> None:

@@ -50,7 +50,7 @@ UNSEEN = {
     },
 }
 # And these it refuses though the gateway would not.
-STRICTER = {"uvicorn": {"SP-unknown-extensions"}, "hypercorn": {"HS-53-two-empty-lines"}, "granian": set[str]()}
+STRICTER = {"uvicorn": set[str](), "hypercorn": {"HS-53-two-empty-lines"}, "granian": set[str]()}
 
 
 class Running:
