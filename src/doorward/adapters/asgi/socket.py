@@ -25,6 +25,8 @@ from doorward.values.message import ControlMessage, Dropped, Gate, JsonPing, Ref
 from doorward.values.rules import Route
 
 MOST_HELD: Final = 65536
+EACH_HELD: Final = 256
+"""Bytes that a held message takes besides its payload: an empty one is no less to keep."""
 FAREWELL_WITHIN: Final = 6.0
 """Seconds for what is still on its way to the server. Live gives up waiting for a Close a little earlier."""
 NO_STATUS: Final = 1005
@@ -129,19 +131,21 @@ class Socket:
         waiter: asyncio.Future[Message] = self._loop.create_future()
         self._waiter = waiter
         try:
-            return await waiter
+            message = await waiter
         except asyncio.CancelledError:
             # who gave up at this very moment has not got it
             if waiter.done() and not waiter.cancelled() and not self.closed_by_us:
                 self._held.appendleft(waiter.result())
-                self._held_size += _size(waiter.result())
+                self._held_size += _size(waiter.result()) + EACH_HELD
             raise
         finally:
             self._waiter = None
+        # handed over, and before it was taken we have closed
+        return self._said if self.closed_by_us and self._said is not None else message
 
     def _take(self) -> Message:
         message = self._held.popleft()
-        self._held_size -= _size(message)
+        self._held_size -= _size(message) + EACH_HELD
         if self._room is not None and self._held_size <= MOST_HELD:
             if not self._room.done():
                 self._room.set_result(None)
@@ -241,7 +245,7 @@ class Socket:
                 waiter.set_result(message)
             else:
                 self._held.append(message)
-                self._held_size += _size(message)
+                self._held_size += _size(message) + EACH_HELD
         elif self._live is not None:
             _report(self._live, found)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from doorward.adapters.asgi.socket import MOST_HELD, ConnectionClosedError
+from doorward.adapters.asgi.socket import EACH_HELD, MOST_HELD, ConnectionClosedError
 from doorward.values.lease import InGrace, LeaseTerms
 from doorward.values.rules import ClusterLimits, Limits, Rate, WhenFull
 from tests.unit.adapters.asgi.serving import Visit, echo, scope_of, visit
@@ -98,6 +98,37 @@ async def test_what_nobody_asks_for_is_held_and_no_more_than_that() -> None:
         assert (held - 1) * 30_000 <= MOST_HELD
         assert [await app.hear() for _ in range(9)] == [f"{number}" * 30_000 for number in range(9)]
         app.leave.set()
+
+
+async def test_of_small_messages_and_empty_ones_no_more_is_held_than_what_they_take() -> None:
+    """What is empty takes memory as well (FRM-18, and the class of CVE-2026-62389)."""
+    app = Listener()
+    world = World(rules(routes=(route(limits=Limits(messages=None)),)))
+    async with visit(app, world=world) as it:
+        await app.inside.wait()
+        for _ in range(1000):
+            it.server.hears("")
+        for _ in range(1010):
+            await asyncio.sleep(0)
+        assert 1000 - it.server.waiting <= MOST_HELD // EACH_HELD + 1
+        for _ in range(1000):
+            assert (await app.hear())["text"] == ""
+        app.leave.set()
+
+
+async def test_what_was_handed_over_at_the_moment_of_the_end_is_not_heard_any_more() -> None:
+    app = Listener()
+    async with visit(app) as it:
+        await app.inside.wait()
+        waiting = asyncio.ensure_future(app.hear())
+        await asyncio.sleep(0)
+        it.server.hears("too late")
+        await asyncio.sleep(0)  # it has a taker by now, who has not gone on yet
+        assert it.server.waiting == 0
+        next(iter(it.world.connections)).revoke()
+        assert (await waiting)["code"] == 4002
+        app.leave.set()
+        await it.ended()
 
 
 async def test_a_renewal_is_read_though_the_application_never_listens() -> None:
