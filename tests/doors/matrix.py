@@ -10,8 +10,8 @@ from tests.vectors.loading import vectors
 
 FOLDER = ROOT / ".reports" / "doors"
 LEGEND = """What each door said to each vector. *in*: it was let in. *as the core*: refused for the core's reason.
-*server*: the server refused by itself, before it asked. *plain HTTP*: the server saw no upgrade in it. –: it does not run
-there (spec/vectors/README.md)."""
+*server*: the server refused by itself, before it asked. *plain HTTP*: the server saw no upgrade in it. –: it does not
+run there (spec/vectors/README.md)."""
 PAGE = ROOT / ".reports" / "doors.md"
 
 

@@ -27,6 +27,8 @@ from doorward.values.peer import Wire
 from doorward.values.question import BackendFailed, OpenBackend
 
 RESPONSE: Final = "websocket.http.response"
+CLOSES_WITHIN: Final = 3
+"""Turns of the loop in which a server's transport closes."""
 END_WITHIN: Final = 5.0
 """Seconds that an application gets to end after its connection was closed by us; then it is cancelled."""
 
@@ -178,6 +180,7 @@ class Entrance:
                 await self._server_send({"type": "websocket.close", "code": shut.code, "reason": shut.text})
             elif RESPONSE in (self._scope.get("extensions") or {}):
                 await refuse_with_page(self._server_send, deny, kind="websocket.http")
+                await settled()
             else:
                 await self._server_send({"type": "websocket.close", "code": 1008, "reason": ""})
 
@@ -256,6 +259,12 @@ class Entrance:
             await asyncio.wait({task}, timeout=END_WITHIN)
         if task.done() and not task.cancelled():
             task.exception()  # looked at: it was raised already, or came of the end
+
+
+async def settled() -> None:
+    """Let the server's transport close first: uvicorn logs an error for every callable that returns before."""
+    for _ in range(CLOSES_WITHIN):
+        await asyncio.sleep(0)
 
 
 def is_free(name: bytes) -> bool:

@@ -32,7 +32,7 @@ class Middleware:
         match scope["type"]:
             case "lifespan":
                 await self._life.lifespan(self.app, scope, receive, send)
-            case "http" if not self._is_ours(scope["path"]):
+            case "http" if not self._answers(scope["path"]):
                 await self.app(scope, receive, send)
             case "http":
                 parts = await self._life.running()
@@ -45,6 +45,10 @@ class Middleware:
             case kind:
                 # whatever it is, nobody has judged it
                 raise ValueError(f"Doorward does not know what to do with a scope of type {kind!r}")
+
+    def _answers(self, path: str) -> bool:
+        parts = self._life.parts
+        return self._is_ours(path) if parts is None else parts.is_ours(path)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = await self._life.running()
