@@ -2,7 +2,7 @@
 
 The stopwatch counts CPU of the loop's thread, and exclusively: what a piece calls that has a name of its own is taken
 off it. SIGUSR1 starts it; SIGUSR2 writes FILE, one `nanoseconds calls name` a line, and `total` for the whole thread.
-What looking at the clock costs is measured at the start and taken off as well.
+What the stopwatch itself costs, inside and around a piece, is measured at the start and taken off.
 """
 
 import signal
@@ -20,12 +20,12 @@ class Stopwatch:
     """Whose time it is: a stack of names, the innermost of which is charged."""
 
     def __init__(self) -> None:
-        self.spent: dict[str, int] = {}
+        self.spent: dict[str, float] = {}
         self.calls: dict[str, int] = {}
         self._stack: list[str] = []
         self._since = 0
         self._began = 0
-        self._look = min(clock() * -1 + clock() for _ in range(2000))
+        self._inside = self._around = 0.0
 
     def start(self) -> None:
         self.spent.clear()
@@ -40,17 +40,42 @@ class Stopwatch:
 
     def leave(self) -> None:
         self._charge()
-        self._stack.pop()
+        self.spent[self._stack.pop()] -= self._inside
+        around = self._stack[-1] if self._stack else LEFT
+        self.spent[around] = self.spent.get(around, 0.0) - self._around
 
     def _charge(self) -> None:
         now = clock()
         name = self._stack[-1] if self._stack else LEFT
-        self.spent[name] = self.spent.get(name, 0) + now - self._since - self._look
+        self.spent[name] = self.spent.get(name, 0.0) + now - self._since
         self._since = clock()
+
+    def calibrate(self) -> None:
+        """What an empty piece is charged, and what it costs the one around it."""
+
+        class Empty:
+            def piece(self) -> None:
+                pass
+
+        bare, measured, empty = Empty.piece, 3000, Empty()
+        timed(Empty, "piece", "piece")
+        found: list[tuple[float, float]] = []
+        for _ in range(7):
+            self.start()
+            self.enter("around")
+            for _ in range(measured):
+                empty.piece()
+            self.leave()
+            began = clock()
+            for _ in range(measured):
+                bare(empty)
+            alone = clock() - began
+            found.append((self.spent["piece"] / measured, (self.spent["around"] - alone) / measured))
+        self._inside, self._around = min(found)
 
     def write(self, file: Path) -> None:
         total = clock() - self._began
-        lines = [f"{spent} {self.calls.get(name, 0)} {name}" for name, spent in self.spent.items()]
+        lines = [f"{spent:.0f} {self.calls.get(name, 0)} {name}" for name, spent in self.spent.items()]
         file.write_text("\n".join([f"{total} 0 total", *lines]) + "\n")
 
 
@@ -181,6 +206,7 @@ def instrument() -> None:
 
 
 def main() -> None:
+    watch.calibrate()
     instrument()
     file = Path(sys.argv[1])
     signal.signal(signal.SIGUSR1, lambda *_: watch.start())
