@@ -382,3 +382,18 @@ async def test_a_bug_at_the_door_is_500_without_text():
         assert (status, json.loads(body)["reason"]) == (500, "internal")
         assert [where for where, _ in gate.parts.bugs] == ["front"]
         gate.parts.bugs.clear()
+
+
+async def test_a_bug_of_ours_after_the_decision_is_a_500_and_never_behind_a_101() -> None:
+    """Whoever has read a 101 takes what follows for frames: a page there would be read as some."""
+
+    async def break_it() -> None:
+        gate.parts.clock = None  # nothing can be joined without one
+
+    async with backend(then(echo)) as port, gateway(port, after_backend=break_it) as gate, client(gate.port) as peer:
+        peer.send(BASE)
+        answer = await peer.rest(3)
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert [where for where, _ in gate.parts.bugs] == ["front"]
+        gate.parts.bugs.clear()

@@ -41,6 +41,7 @@ _SURPLUS: Final = Deny(Reason.HEAD_TOO_LARGE, Step.HEAD, note="more than 64 KiB 
 _CROWDED: Final = Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
 _OVERLOADED: Final = Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
 _INTERNAL: Final = Deny(Reason.INTERNAL, Step.HEAD)
+_LEFT: Final = Deny(Reason.PEER_LEFT, Step.HEAD)
 
 
 class Front(asyncio.Protocol):
@@ -157,7 +158,7 @@ class Front(asyncio.Protocol):
         elif len(head.surplus) > MAX_SURPLUS:
             self._refuse_unseen(_SURPLUS, handshake)
         else:
-            self._task = begin(self._enter(handshake, head.surplus))
+            self._listener.turns.wait(partial(self._knock, handshake, head.surplus))
 
     def _late(self) -> None:
         """The head was not complete in time: 408 where something was said, a cut where nothing was."""
@@ -212,6 +213,13 @@ class Front(asyncio.Protocol):
 
     # ---- the door ---------------------------------------------------------------------------------------------------
 
+    def _knock(self, handshake: Handshake, surplus: bytes) -> None:
+        """A turn of its own: reading a head is one piece of work, judging it another."""
+        if self._over:
+            self._listener.parts.door.refuse(self.wire(), _LEFT, handshake)
+        else:
+            self._task = begin(self._enter(handshake, surplus))
+
     async def _enter(self, handshake: Handshake, surplus: bytes) -> None:
         parts = self._listener.parts
         connector = BackendConnector(parts, is_awaited=lambda: is_there(self.raw, unheard=surplus != b""))
@@ -247,13 +255,12 @@ class Front(asyncio.Protocol):
         relay.begin(from_peer=surplus, from_backend=backend.surplus, backend_dry=backend.dry)
 
     def _join(self, live: Reports, peer: asyncio.Transport, backend: asyncio.Transport, handshake: Handshake) -> Relay:
-        """Write the 101, and put the relay between the two."""
+        """Put the relay between the two, and write the 101: what fails before it is still a status."""
         listener, admission = self._listener, live.admission
         deflate = admission.deflate
         rules = listener.rule_book.of(admission.route, controls=admission.controls, deflate=deflate is not None)
         accept = accept_of(handshake.one("sec-websocket-key") or "")
-        peer.write(switching(accept=accept, protocol=admission.protocol, deflate=deflate))
-        return Relay(
+        relay = Relay(
             live,
             peer=peer,
             backend=backend,
@@ -262,6 +269,8 @@ class Front(asyncio.Protocol):
             entropy=listener.parts.entropy,
             left=listener.left,
         )
+        peer.write(switching(accept=accept, protocol=admission.protocol, deflate=deflate))
+        return relay
 
     # ---- the end ----------------------------------------------------------------------------------------------------
 
