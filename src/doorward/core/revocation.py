@@ -7,6 +7,16 @@ from doorward.values.principal import Principal
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from doorward.values.rules import IssuerRules
 
+MEMBERS: Final[Mapping[TargetKind, str]] = {
+    TargetKind.IDENTITY: "principal.identity.subject",
+    TargetKind.SESSION: "principal.session",
+    TargetKind.TOKEN: "principal.token_id",
+    TargetKind.CONNECTION: "connection",
+    TargetKind.TENANT: "principal.identity.tenant",
+    TargetKind.ISSUER: "principal.identity.issuer",
+}
+"""What of a principal or its connection must equal a target's value for `names` to hold: to leave the others out."""
+
 _FOR_EVER: Final = frozenset({TargetKind.SESSION, TargetKind.TOKEN, TargetKind.CONNECTION})
 
 

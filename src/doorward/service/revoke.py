@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from doorward.core.auditing import clean, mask
-from doorward.core.revocation import hits
+from doorward.core.revocation import MEMBERS, hits
 from doorward.ports import RevocationLog, StoreError
 from doorward.service.connections import ACT_EVERY
 from doorward.service.live import Live
@@ -116,11 +116,13 @@ class Follower:
         watch = self._watch
         closed, asked = 0, 0
         identities: dict[str, None] = {}
-        async for live in watch.connections.each():
+        target = revocation.target
+        async for live in watch.connections.each(having=(MEMBERS[target.kind], target.value)):
             if not hits(revocation, live.principal, live.connection, watch.rules.issuers):
                 continue
             identity = live.principal.identity
-            identities["|".join(identity)] = None
+            if len(identities) < MAX_NAMED:
+                identities["|".join(identity)] = None
             try:
                 ends = self._do(revocation, live)
             except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it saves nobody behind it
@@ -148,7 +150,7 @@ class Follower:
             asked=asked,
             at=now,
             took=now - noticed,
-            identities=tuple(identities)[:MAX_NAMED],
+            identities=tuple(identities),
         )
         try:
             await self._log.acknowledge(acknowledgement)

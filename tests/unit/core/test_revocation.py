@@ -1,8 +1,11 @@
 """The one predicate: whom a revocation names, what it withdraws, and what it lets pass."""
 
+from operator import attrgetter
+from types import SimpleNamespace
+
 import pytest
 
-from doorward.core.revocation import hits, keys_of, names, refusal, roles_of
+from doorward.core.revocation import MEMBERS, hits, keys_of, names, refusal, roles_of
 from doorward.values.principal import Identity, Principal
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from doorward.values.rules import IssuerRules
@@ -54,6 +57,10 @@ class TestNames:
         assert not names(Target(kind, value, issuer="https://other.example/"), ALICE, "c1")
         assert not names(Target(kind, value, tenant="other"), ALICE, "c1")
         assert not names(Target(kind, value, tenant=""), ALICE, "c1")
+
+    def test_whom_it_names_has_the_value_where_one_looks_first(self, kind, value) -> None:
+        live = SimpleNamespace(principal=ALICE, connection="c1")
+        assert attrgetter(MEMBERS[kind])(live) == value
 
     def test_an_index_finds_it(self, kind, value) -> None:
         assert (kind, value) in keys_of(ALICE, "c1")
