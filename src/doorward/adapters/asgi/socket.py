@@ -140,8 +140,11 @@ class Socket:
             raise
         finally:
             self._waiter = None
-        # handed over, and before it was taken we have closed
-        return self._said if self.closed_by_us and self._said is not None else message
+        return self._still(message)
+
+    def _still(self, message: Message) -> Message:
+        """What was handed over, unless we have closed before it was taken."""
+        return message if self._said is None or not self.closed_by_us else self._said
 
     def _take(self) -> Message:
         message = self._held.popleft()
