@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -139,12 +139,13 @@ def _worker() -> int:
 class Doorward(Middleware):
     """Stands around an ASGI application: no WebSocket reaches it unproven, and none stays longer than its authority.
 
+    `app` is any ASGI 3 application; frameworks type their scopes each in a way of its own.
     `config` is the path of a doorward.toml, or the same tables as a mapping; the environment (DOORWARD_…) goes over
     both. Relative paths start at the file's folder, or at the working directory. Raises ConfigurationError with every
     problem at once. Everything but WebSockets and our own endpoints goes to the application untouched.
     """
 
-    def __init__(self, app: Application, config: str | os.PathLike[str] | Mapping[str, Any]) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], config: str | os.PathLike[str] | Mapping[str, Any]) -> None:
         def read() -> Config | list[Problem]:
             tree = config if isinstance(config, Mapping) else None
             path = None if isinstance(config, Mapping) else Path(config)

@@ -36,7 +36,7 @@ SETTINGS: dict[str, list[str]] = {
     "uvicorn": [*_UVICORN, "--timeout-graceful-shutdown", "10"],
     "uvicorn-wsproto": [*_UVICORN, "--ws", "wsproto"],
     "granian": ["--interface", "asgi", "--http", "1"],
-    "hypercorn": ["--websocket-ping-interval", "20", "--graceful-timeout", "3"],
+    "hypercorn": ["--websocket-ping-interval", "20", "--graceful-timeout", "1"],
     "daphne": ["--websocket-max-message-size", "131072", "--application-close-timeout", "3"],
 }
 
