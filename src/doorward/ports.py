@@ -67,8 +67,8 @@ class SlotStore(Protocol):
         """Take a slot for a connection id, atomically under both limits. With REPLACE_OLDEST the identity's (or the
         address's) oldest is named in Slot.replaced and its place is given away at once."""
 
-    async def release(self, connection: str) -> None:
-        """Give it back. Unknown ids are fine: it may have been replaced."""
+    async def release(self, *connections: str) -> None:
+        """Give them back. Unknown ids are fine: they may have been replaced. Where that fails, the next beat does it."""
 
     async def beat(self, *, now: float) -> None:
         """Prolong the lease of all slots of this process; free those of dead ones. Called every few seconds."""

@@ -21,6 +21,8 @@ class State(Enum):
     CLOSING = "closing"  # a Close is on its way, nothing is delivered any more
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and this table is asked at every event
+
 
 @unique
 class Event(Enum):
@@ -55,6 +57,8 @@ class Event(Enum):
     PEER_GONE = "peer_gone"
     BACKEND_GONE = "backend_gone"
     CLOSE_LATE = "close_late"
+
+    __hash__ = object.__hash__
 
 
 @unique

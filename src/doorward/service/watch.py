@@ -116,14 +116,10 @@ class Watch:
         await asyncio.sleep(0)
         while self._releasing:
             waiting, self._releasing = self._releasing[:RELEASE_AT_ONCE], self._releasing[RELEASE_AT_ONCE:]
-            # every id reaches the store, in one of its transactions; it frees those that failed at its next beat
-            released = await asyncio.gather(*map(self._store.slots.release, waiting), return_exceptions=True)
-            failed = [error for error in released if isinstance(error, BaseException)]
-            for error in failed:
-                if not isinstance(error, StoreError):
-                    raise error
-            if failed:
-                self.note(f"{len(failed)} slots could not be released yet: {failed[0]}")
+            try:
+                await self._store.slots.release(*waiting)
+            except StoreError as error:  # the store frees them at its next beat
+                self.note(f"{len(waiting)} slots could not be released yet: {error}")
 
     async def report_presence(self) -> None:
         """Hand the store what opened and closed since last time. What fails is kept for the next time."""

@@ -268,6 +268,7 @@ class Front(asyncio.Protocol):
             clock=listener.parts.clock,
             entropy=listener.parts.entropy,
             left=listener.left,
+            later=listener.afterwards.wait,
         )
         peer.write(switching(accept=accept, protocol=admission.protocol, deflate=deflate))
         return relay

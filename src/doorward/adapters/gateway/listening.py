@@ -15,7 +15,7 @@ from doorward.adapters.gateway.proxy_protocol import Malformed, read_proxy
 from doorward.adapters.gateway.relay_rules import RuleBook
 from doorward.adapters.gateway.secured import Secured, secure
 from doorward.adapters.gateway.sockets import cut, find_vanished
-from doorward.adapters.gateway.turns import Turns
+from doorward.adapters.gateway.turns import Afterwards, Turns
 from doorward.service.asking import Pending
 from doorward.values.decision import Deny, Reason, Step
 
@@ -40,6 +40,7 @@ class Listener:
         self.fronts: set[Front] = set()
         self.headless = Pending()
         self.turns = Turns(loop)
+        self.afterwards = Afterwards(loop)
         self.count = 0
         self._servers: list[asyncio.Server] = []
 

@@ -10,10 +10,11 @@ walker is inside one, it waits for the walker's Break.
 
 from asyncio import Transport
 from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Final
 
 from doorward.adapters.gateway.ends import drop
-from doorward.adapters.gateway.joint import Joint, can_be_half_open, resume
+from doorward.adapters.gateway.joint import Joint, can_be_half_open, pause, resume
 from doorward.adapters.gateway.parts import Reports
 from doorward.adapters.gateway.relay_rules import RelayRules, held_to
 from doorward.adapters.gateway.secured import queued
@@ -51,6 +52,7 @@ class Relay(Joint):
         "_closing",
         "_entropy",
         "_farewell",
+        "_later",
         "_ping_waits",
         "_told",
     )
@@ -65,9 +67,11 @@ class Relay(Joint):
         clock: Clock,
         entropy: Entropy,
         left: Callable[[], None],
+        later: Callable[[Callable[[], None]], None],
     ) -> None:
         super().__init__(live, peer=peer, backend=backend, rules=rules, clock=clock, left=left)
         self._entropy = entropy
+        self._later = later
         self._backend_dry = False  # nothing more comes from there
         self._backend_fault: int | None = None  # the close code that its breach of the protocol deserves
         self._between = False  # in the midst of the peer's pieces, where its stream is between two frames
@@ -130,13 +134,21 @@ class Relay(Joint):
         self._peer.walker.gate = Gate.DROP
         self._told = None
         self._ping_waits = False
-        self._farewell = encode_close(code, text, mask=None)
+        self._farewell = _close_frame(code, text)
         if whole:
             self._bid_farewell()
         else:
             walker.ask_break(Boundary.FRAME)
         fault = self._backend_fault
-        self._close_backend(fault or (code if code >= OURS else GOING_AWAY), "" if fault else text)
+        to_backend = partial(
+            self._close_backend, fault or (code if code >= OURS else GOING_AWAY), "" if fault else text
+        )
+        self._peer.write = drop
+        if self._between:
+            to_backend()
+        else:  # where thousands are closed, their peers' frames go first, and their answers are heard after that
+            pause(self._peer)
+            self._later(to_backend)
         return True
 
     def _cut_instead(self) -> bool:
@@ -269,7 +281,7 @@ class Relay(Joint):
         said = walker.closed is not None and not self._between
         self._peer.write = drop
         resume(self._peer)
-        if transport is None or said:
+        if transport is None or said or transport.is_closing():
             return
         if self._between or walker.at_frame_boundary:
             transport.write(encode_close(code, text, mask=self._entropy.bytes(4)))
@@ -315,6 +327,11 @@ class Relay(Joint):
         if self._live is not None:
             self._live.wrong(error)
         self.cut()
+
+
+@lru_cache(64)
+def _close_frame(code: int, text: str) -> bytes:
+    return encode_close(code, text, mask=None)
 
 
 def _report(live: Reports, piece: Piece) -> None:

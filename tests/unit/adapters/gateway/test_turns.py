@@ -2,9 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
-from doorward.adapters.gateway.turns import RESTS, Turns
+import pytest
+
+from doorward.adapters.gateway.turns import RESTS, WHEN_ALL_HAVE_COME, WHILE_MORE_COME, Afterwards, Turns
 
 
 class Passes:
@@ -31,7 +34,7 @@ def test_who_is_alone_waits_for_nobody() -> None:
     passes, turns = made()
     done: list[int] = []
     for number in range(3):
-        turns.wait(lambda number=number: done.append(number))
+        turns.wait(partial(done.append, number))
         passes.run()
         assert done[-1] == number
     assert not passes.ready, "an idle loop sleeps"
@@ -41,7 +44,7 @@ def test_of_a_flood_there_is_one_piece_between_two_looks_at_the_live() -> None:
     passes, turns = made()
     done: list[int] = []
     for number in range(1000):
-        turns.wait(lambda number=number: done.append(number))
+        turns.wait(partial(done.append, number))
     looks = []
     while passes.ready:
         before = len(done)
@@ -59,7 +62,11 @@ def test_what_a_piece_begins_is_done_before_the_next_piece() -> None:
 
     def piece(name: str) -> None:
         done.append(f"{name} read")
-        passes.call_soon(lambda: (done.append(f"{name} judged"), passes.call_soon(done.append, f"{name} charged")))
+        passes.call_soon(judged, name)
+
+    def judged(name: str) -> None:
+        done.append(f"{name} judged")
+        passes.call_soon(done.append, f"{name} charged")
 
     turns.wait(lambda: piece("a"))
     turns.wait(lambda: piece("b"))
@@ -96,3 +103,48 @@ def test_one_slow_head_has_one_turn_for_each_piece_of_it_behind_all_others() -> 
     while passes.ready:
         passes.run()
     assert done == ["drip 2", "good", "drip 1", "drip 0"]
+
+
+def afterwards() -> tuple[Passes, Afterwards]:
+    passes = Passes()
+    return passes, Afterwards(cast(Any, passes))
+
+
+def test_what_comes_afterwards_is_not_put_off_where_there_is_little() -> None:
+    passes, later = afterwards()
+    done: list[int] = []
+    for number in range(3):
+        later.wait(partial(done.append, number))
+        passes.run()
+        assert done[-1] == number
+    assert not passes.ready, "an idle loop sleeps"
+
+
+def test_it_is_done_in_order_and_mostly_once_no_more_comes() -> None:
+    passes, later = afterwards()
+    done: list[int] = []
+    for number in range(160):
+        later.wait(partial(done.append, number))
+        if number % 16 == 15:
+            before = len(done)
+            passes.run()
+            assert len(done) - before == WHILE_MORE_COME
+    while passes.ready:
+        before = len(done)
+        passes.run()
+        assert len(done) - before <= WHEN_ALL_HAVE_COME
+    assert done == list(range(160))
+
+
+def test_a_bug_in_one_piece_loses_no_other() -> None:
+    passes, later = afterwards()
+    done: list[str] = []
+    for name in "ab":
+        later.wait(lambda: 1 / 0)  # type: ignore[arg-type]
+        later.wait(partial(done.append, name))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            passes.run()
+    passes.run()
+    assert done == ["a", "b"]
+    assert not passes.ready

@@ -42,8 +42,9 @@ class MemorySlots:
         self._of_address.setdefault(question.address, {})[question.connection] = None
         return Slot(replaced=tuple(replaced))
 
-    async def release(self, connection: str) -> None:
-        self._free(connection)
+    async def release(self, *connections: str) -> None:
+        for connection in connections:
+            self._free(connection)
 
     async def beat(self, *, now: float) -> None:
         """Nobody else could hold a slot here."""

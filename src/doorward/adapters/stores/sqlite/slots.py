@@ -60,13 +60,13 @@ class SqliteSlots:
         except (asyncio.CancelledError, StoreError):
             # It may be taken all the same, or will be, for a caller who is gone.
             self._owed.add(question.connection)
-            self._database.post(partial(_free, connection_id=question.connection))
+            self._database.post(partial(_free, connections=(question.connection,)))
             raise
 
-    async def release(self, connection: str) -> None:
-        self._owed.add(connection)
-        await self._database.write(partial(_free, connection_id=connection))
-        self._owed.discard(connection)
+    async def release(self, *connections: str) -> None:
+        self._owed.update(connections)
+        await self._database.write(partial(_free, connections=connections))
+        self._owed.difference_update(connections)
 
     async def beat(self, *, now: float) -> None:
         owed = tuple(self._owed)
@@ -105,8 +105,8 @@ def _take(connection: sqlite3.Connection, *, question: TakeSlot, process: str, n
     return Slot(replaced=gone)
 
 
-def _free(connection: sqlite3.Connection, *, connection_id: str) -> None:
-    connection.execute(_FREE, (connection_id,))
+def _free(connection: sqlite3.Connection, *, connections: tuple[str, ...]) -> None:
+    connection.executemany(_FREE, [(id,) for id in connections])
 
 
 def _beat(connection: sqlite3.Connection, *, process: str, owed: tuple[str, ...], now: float) -> None:
