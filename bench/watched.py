@@ -2,7 +2,8 @@
 
 Every millisecond the loop is asked for a turn. A turn that came late is a line of FILE: when it came (seconds of
 CLOCK_MONOTONIC), seconds since the turn before, and the CPU seconds that the loop's thread used meanwhile (far fewer
-where the machine was busy with others). SIGUSR1 collects all garbage, as Python might at any moment, and is a line too.
+where the machine was busy with others). SIGUSR1 collects what Python might at any moment, and is a line too: the young
+garbage; all of it is collected only with few connections, or after very many (doorward.adapters.gateway.garbage).
 """
 
 import asyncio
@@ -49,7 +50,7 @@ def run(file: TextIO) -> None:
         return loop
 
     setattr(uvloop, "new_event_loop", watched)  # noqa: B010 - its type is narrower than what is needed of it
-    signal.signal(signal.SIGUSR1, lambda *_: gc.collect())
+    signal.signal(signal.SIGUSR1, lambda *_: gc.collect(1))
     sys.argv = ["doorward", *sys.argv[2:]]
     from doorward.cli import main as doorward
 

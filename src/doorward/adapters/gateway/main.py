@@ -5,7 +5,6 @@ the workers (HOUSE, Main).
 """
 
 import asyncio
-import gc
 import resource
 import signal
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, Final
 import uvloop
 
 from doorward.adapters.gateway.allocator import keep_large_blocks_apart
+from doorward.adapters.gateway.garbage import Garbage
 from doorward.adapters.gateway.listening import Listener
 from doorward.adapters.gateway.parts import (
     Application,
@@ -32,12 +32,6 @@ from doorward.values.rules import Route
 
 OTHER_FILES: Final = 200
 """Open files besides the two of each connection: stores, logs, listeners, what is being refused."""
-
-THRESHOLDS: Final = (2_000, 5, 1_000)
-"""Of the garbage collector. What a new connection leaves lives long, so a collection of the young generations looks at
-nearly all that came since the last one of its kind: at most 12,000 objects, those of some 350 connections, which takes
-under 5 ms. The old generation is all live connections, 20 ms for each thousand: with the last number, and Python's rule
-that a quarter of it must be new, it is looked at when few are there."""
 
 Opened = Callable[[Where, Where], None]
 
@@ -97,15 +91,14 @@ class _Main:
         if self._lifeline is not None:
             loop.add_reader(self._lifeline, self._orphaned)
         gateway, admin = Listener(parts, loop), Listener(AdminSide(parts), loop)
+        garbage = Garbage(lambda: gateway.count, parts.note)
         try:
             await parts.start()
             places = (
                 await self._open(gateway, parts.listen, key="server.listen"),
                 await self._open(admin, parts.admin_listen, key="admin.listen"),
             )
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*THRESHOLDS)
+            garbage.begin(loop)
             self._opened(*places)
             await self._asked.wait()
             await self._drain()
@@ -113,6 +106,7 @@ class _Main:
             for listener in (gateway, admin):
                 listener.stop()
                 listener.shut()
+            garbage.end()
             await parts.stop()
         return DONE
 
