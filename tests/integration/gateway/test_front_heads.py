@@ -6,6 +6,7 @@ The whole chain with the real door runs the same rows in tests/doors; here it is
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -397,3 +398,29 @@ async def test_a_bug_of_ours_after_the_decision_is_a_500_and_never_behind_a_101(
         assert answer.count(b"HTTP/1.1 ") == 1
         assert [where for where, _ in gate.parts.bugs] == ["front"]
         gate.parts.bugs.clear()
+
+
+class Held:
+    """Turns that come when the test says so."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Callable[[], None]] = []
+
+    def wait(self, piece: Callable[[], None]) -> None:
+        self.pieces.append(piece)
+
+
+async def test_who_waits_for_a_turn_is_not_read_and_leaves_a_record_when_it_never_comes() -> None:
+    async with gateway() as gate, client(gate.port) as peer:
+        gate.listener.turns = held = Held()  # type: ignore[assignment]
+        peer.send(BASE[:10])
+        await until(lambda: held.pieces)
+        peer.send(BASE[10:])
+        held.pieces.pop()()  # the first ten bytes; then the rest is read, and waits again
+        await until(lambda: held.pieces)
+        held.pieces.pop()()
+        assert len(held.pieces) == 1, "a whole head, which waits to be judged"
+        gate.listener.shut()
+        held.pieces.pop()()
+        assert [deny.reason for deny in gate.door.refusals] == [Reason.PEER_LEFT]
+        assert gate.door.lives == []
