@@ -57,6 +57,15 @@ async def test_what_is_given_back_is_free_again_once(store: Store) -> None:
     assert await store.slots.take(slot("c4"), now=NOW) == IDENTITY_FULL
 
 
+async def test_many_are_given_back_at_once(store: Store) -> None:
+    for n in range(3):
+        assert await store.slots.take(slot(f"c{n}", f"user{n}"), now=NOW) == Slot()
+    await store.slots.release("c0", "c2", "never heard of", "c0")
+    for n in (3, 4):
+        assert await store.slots.take(slot(f"c{n}", f"user{n}"), now=NOW) == Slot()
+    assert await store.slots.take(slot("c5", "user5"), now=NOW) == ADDRESS_FULL
+
+
 async def test_the_identitys_oldest_is_named_and_its_place_given_away(store: Store) -> None:
     for connection in ("c1", "c2"):
         await store.slots.take(slot(connection), now=NOW)

@@ -19,7 +19,7 @@ from doorward.values.rules import WhenFull
 _IDENTITY: Final = "issuer = ? AND subject = ? AND tenant = ?"
 _COUNT_IDENTITY: Final = f"SELECT count(*) FROM slots WHERE {_IDENTITY}"  # noqa: S608 - our own constant
 _OLDEST_IDENTITY: Final = f"SELECT id, address FROM slots WHERE {_IDENTITY} ORDER BY id LIMIT ?"  # noqa: S608
-_COUNT_ADDRESS: Final = "SELECT count(*) FROM slots WHERE address = ?"
+_COUNT_ADDRESS: Final = "SELECT coalesce(max(held), 0) FROM slots_of_addresses WHERE address = ?"  # kept by triggers
 _OLDEST_ADDRESS: Final = "SELECT id, address FROM slots WHERE address = ? ORDER BY id LIMIT ?"
 _FREE_ID: Final = "DELETE FROM slots WHERE id = ? RETURNING connection"
 _FREE: Final = "DELETE FROM slots WHERE connection = ?"
