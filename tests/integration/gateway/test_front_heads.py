@@ -412,7 +412,7 @@ class Held:
 
 async def test_who_waits_for_a_turn_is_not_read_and_leaves_a_record_when_it_never_comes() -> None:
     async with gateway() as gate, client(gate.port) as peer:
-        gate.listener.turns = held = Held()  # type: ignore[assignment]
+        gate.listener.turns = held = Held()
         peer.send(BASE[:10])
         await until(lambda: held.pieces)
         peer.send(BASE[10:])
