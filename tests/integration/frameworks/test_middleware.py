@@ -39,7 +39,7 @@ async def enter(it: Served, door: Door, subject: str, path: str = "/chat/lobby",
 
 
 async def test_asked_in_time_and_renewed(it, door) -> None:
-    client = await enter(it, door, "ann", "/chat/asked", 3.0)
+    client = await enter(it, door, "ann", "/chat/asked", 4.0)
     await client.next()
     asked = await client.hear("renew")
     assert 0 <= asked["within"] <= 2
