@@ -16,12 +16,19 @@ Parameters = tuple[tuple[str, str], ...]
 
 
 def find_route(routes: tuple[Route, ...], path: str) -> tuple[Route, Parameters] | None:
-    """The first route that takes this path, with its parameters."""
+    """The first route that takes this path, with its parameters.
+
+    None where one before it takes the path with a slash more or less at its end: to some applications (Litestar) both
+    are the same, and they would serve under the later route's terms what the earlier one guards.
+    """
     segments = path.split("/")[1:]
+    twin = segments[:-1] if segments[-1] == "" else [*segments, ""]
     for route in routes:
         parameters = match(route.pattern, segments)
         if parameters is not None:
             return route, parameters
+        if twin and match(route.pattern, twin) is not None:
+            return None
     return None
 
 

@@ -34,6 +34,17 @@ def test_the_first_that_matches(path, which, parameters) -> None:
     assert find_route(ROUTES, path) == (ROUTES[which], parameters)
 
 
+@pytest.mark.parametrize("path", ["/admin/", "/rooms/a/", "/open"])
+def test_a_slash_at_the_end_leads_round_no_route(path: str) -> None:
+    """Litestar routes /admin/ and /admin alike: it must not be the last route's terms that it is entered by."""
+    routes = (route("/admin"), route("/rooms/{room}"), route("/open/"), route("/{rest*}"))
+    assert find_route(routes, path) is None
+    for known, which in (("/admin", 0), ("/rooms/a", 1), ("/open/", 2), ("/other/", 3), ("/", 3)):
+        found = find_route(routes, known)
+        assert found is not None
+        assert found[0] is routes[which]
+
+
 @pytest.mark.parametrize(
     "path",
     [
