@@ -360,15 +360,16 @@ async def test_too_many_connections_get_503_and_far_too_many_nothing():
 
 
 async def test_a_peer_that_leaves_while_the_door_thinks_takes_nothing_with_it():
-    left = asyncio.Event()
+    answered, left = asyncio.Event(), asyncio.Event()
 
     async def wait_for_leaving():
+        answered.set()
         await left.wait()
 
     async with backend(then(echo)) as port, gateway(port, after_backend=wait_for_leaving) as gate:
         async with client(gate.port) as peer:
             peer.send(BASE)
-            await until(lambda: gate.door.seen)
+            await asyncio.wait_for(answered.wait(), 5)  # who leaves before that is not let in
         left.set()
         await until(lambda: gate.door.lives)
         await asyncio.wait_for(gate.door.lives[0].over.wait(), 5)
