@@ -31,6 +31,7 @@ JWKS: Final = "/.well-known/jwks.json"
 ALIVE: Final = "/healthz"
 READY: Final = "/readyz"
 _RESPONSE: Final = "websocket.http.response"  # the ASGI extension: an upgrade may be answered as HTTP
+_A_SOCKET: Final = Deny(Reason.METHOD, Step.UPGRADE, note="an upgrade, which this server can't answer as HTTP")
 _READS: Final = ("GET", "HEAD")
 _NO_PAGES: Final[Mapping[str, Page]] = MappingProxyType({})
 
@@ -92,6 +93,7 @@ class WebApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" and _RESPONSE not in (scope.get("extensions") or {}):
             # a server that made a socket of it: closed before it is accepted, which servers answer with 403
+            self._turn_away(scope)
             await send({"type": "websocket.close", "code": 4403, "reason": ""})
             return
         try:
@@ -103,6 +105,19 @@ class WebApp:
             broken = unverified if is_verify(scope["path"], self._rules().prefix) else problem
             answer = self._dress(broken(Deny(Reason.INTERNAL, Step.HEAD)), secure=scope.get("scheme") == "https")
         await answer(scope, receive, send)
+
+    def _turn_away(self, scope: Scope) -> None:
+        """Record, and charge for, what can't be answered: a stranger's requests are no cheaper under such a server."""
+        try:
+            wire, asked = self._wire_of(scope), self._handshake_of(scope)
+        except Exception as error:  # noqa: BLE001 - a scope against ASGI, or a bug of ours
+            self._fault("http", error)
+            return
+        handshake, deny = (None, asked) if isinstance(asked, Deny) else (asked, _A_SOCKET)
+        if is_verify(scope["path"], self._rules().prefix):
+            self._door.refuse(wire, deny, handshake, verified=True)
+        else:
+            self._desk.refuse(deny, wire=wire, handshake=handshake)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         wire = self._wire_of(scope)

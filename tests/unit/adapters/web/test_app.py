@@ -4,7 +4,7 @@ import pytest
 
 from doorward.adapters.web import Page
 from doorward.values.decision import Deny, Reason, Step
-from tests.unit.adapters.web.asking import BEARER, JSON, ORIGIN, OWN, Site, ask, scope_of
+from tests.unit.adapters.web.asking import BEARER, HOST, JSON, ORIGIN, OWN, Site, ask, scope_of
 
 ASKS = ("access-control-request-method", "POST")
 ELSEWHERE = ["https://evil.example", "null", "https://app.example.evil.example", "https://APP.example", ORIGIN + "/"]
@@ -131,7 +131,18 @@ async def test_our_paths_are_http_whatever_upgrade_says() -> None:
     assert (await Site().ask("GET", "/healthz", *upgrade)).status == 200
 
 
-async def test_a_socket_scope_is_closed_before_it_is_accepted() -> None:
+@pytest.mark.parametrize(
+    ("path", "more", "at_the_desk", "at_the_door"),
+    [
+        ("/auth/ticket", {}, [Reason.METHOD], []),
+        ("/auth/verify", {}, [], [Reason.METHOD]),
+        ("/auth/ticket", {"raw_path": None}, [Reason.HEAD_GRAMMAR], []),
+    ],
+)
+async def test_a_socket_scope_is_closed_before_it_is_accepted_and_recorded(
+    path: str, more: dict[str, object], at_the_desk: list[Reason], at_the_door: list[Reason]
+) -> None:
+    """daphne's, which can't answer as HTTP."""
     sent = []
 
     async def send(message):
@@ -140,8 +151,26 @@ async def test_a_socket_scope_is_closed_before_it_is_accepted() -> None:
     async def receive():
         return {"type": "websocket.connect"}
 
-    await Site().app({"type": "websocket", "path": "/auth/ticket"}, receive, send)
+    site = Site()
+    await site.app({**scope_of("GET", path, [("host", HOST)]), "type": "websocket", **more}, receive, send)
     assert sent == ["websocket.close"]
+    assert [deny.reason for deny in site.desk.refused] == at_the_desk
+    assert [deny.reason for deny in site.door.refused] == at_the_door
+
+
+async def test_a_socket_scope_that_can_t_be_read_is_closed_all_the_same() -> None:
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    site = Site()
+    await site.app({"type": "websocket", "path": "/auth/ticket"}, receive, send)
+    assert sent == ["websocket.close"]
+    assert len(site.faults) == 1
 
 
 # ---- headers
