@@ -317,26 +317,26 @@ class Live:
         before = self.state
         self.state, action = step(before, event)
         match action:
+            case Action.CLOSE | Action.CLOSE_NOW:
+                why = reason_of(before, event, reason)
+                self._end(why, code=ENDINGS[why].close, note=note)
+                self._close(why, at_once=action is Action.CLOSE_NOW, retry_after=retry_after)
+            case Action.NOTHING | Action.ANSWER | Action.DELIVER | Action.DELIVER_IN_GRACE | Action.DROP:
+                pass
+            case Action.CUT | Action.FREE:
+                self._end(ended or reason, code=code)
+                if self._hands is not None:
+                    (self._hands.cut if action is Action.CUT else self._hands.free)()
+                self._finish()
+            case Action.PASS_CLOSE:
+                self._end(ended, code=code)
+                self._close_by = self._watch.clock.now() + CLOSE_WITHIN
             case Action.ANNOUNCE:
                 if self.state is State.OPEN:  # other roles while renewing are no renewal
                     self._gate(Gate.DELIVER)
                 self._announce()
             case Action.ASK:
                 self._ask()
-            case Action.CLOSE | Action.CLOSE_NOW:
-                why = reason_of(before, event, reason)
-                self._end(why, code=ENDINGS[why].close, note=note)
-                self._close(why, at_once=action is Action.CLOSE_NOW, retry_after=retry_after)
-            case Action.PASS_CLOSE:
-                self._end(ended, code=code)
-                self._close_by = self._watch.clock.now() + CLOSE_WITHIN
-            case Action.CUT | Action.FREE:
-                self._end(ended or reason, code=code)
-                if self._hands is not None:
-                    (self._hands.cut if action is Action.CUT else self._hands.free)()
-                self._finish()
-            case Action.NOTHING | Action.ANSWER | Action.DELIVER | Action.DELIVER_IN_GRACE | Action.DROP:
-                pass
         if self.state is not State.CLOSED and self._hands is not None:
             self._schedule()
 
@@ -396,4 +396,4 @@ class Live:
         traffic = self._hands.traffic()
         total = Counts(traffic.messages_in, traffic.messages_out, traffic.bytes_in, traffic.bytes_out)
         last, self._reported = self._reported, total
-        return Counts(*(new - old for new, old in zip(total, last, strict=True)))
+        return total if last is NOTHING_PASSED else total.since(last)

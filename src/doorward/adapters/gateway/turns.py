@@ -14,7 +14,7 @@ RESTS: Final = 2
 begins in its turn. A pass costs a microsecond, a piece a hundred."""
 
 
-WHILE_MORE_COME: Final = 4
+WHILE_MORE_COME: Final = 2
 WHEN_ALL_HAVE_COME: Final = 16
 
 
