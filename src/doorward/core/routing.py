@@ -22,6 +22,8 @@ def find_route(routes: tuple[Route, ...], path: str) -> tuple[Route, Parameters]
     are the same, and they would serve under the later route's terms what the earlier one guards.
     """
     segments = path.split("/")[1:]
+    if not segments:  # `*`, or what is no path at all: a refusal asks as well
+        return None
     twin = segments[:-1] if segments[-1] == "" else [*segments, ""]
     for route in routes:
         parameters = match(route.pattern, segments)

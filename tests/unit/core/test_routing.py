@@ -85,3 +85,10 @@ def test_fill() -> None:
     assert fill("{a}{b}{a}", (("a", "{b}"), ("b", "x"))) == "{b}x{b}", "what is put in is not filled again"
     with pytest.raises(KeyError):
         fill("{other}", (("room", "lobby"),))
+
+
+@pytest.mark.parametrize("path", ["*", "", "host:443"])
+def test_what_is_no_path_has_no_route(path) -> None:
+    """An HTTP/2 preface asks for `*`; its refusal asks which route it would have had."""
+    assert find_route((route("/{rest*}"),), path) is None
+    assert find_route(ROUTES, path) is None
