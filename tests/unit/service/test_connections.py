@@ -102,3 +102,11 @@ async def test_long_connections_report_what_passed_since() -> None:
     live.peer_closed(1000, "")
     counted = [(event.kind.value, event.messages_in, event.bytes_in) for event in world.audited()[1:]]
     assert counted == [("interval", 3, 300), ("close", 2, 120)]
+
+
+async def test_all_are_passed_over_from_the_newest_so_that_no_two_passes_keep_pace() -> None:
+    world = World()
+    lives = [(await world.inside(handshake(bearer=token(sub=f"u{n}"))))[0] for n in range(9)]
+    assert [live async for live in world.connections.each()] == lives[::-1]
+    (one,) = [live async for live in world.connections.each(having=("principal.identity.subject", "u3"))]
+    assert one is lives[3]
