@@ -105,6 +105,8 @@ class _Inner:
             await self._app(self._scope, self._hear, self._say)
         except Exception:
             if self._answered:
+                if not self._shut_down:
+                    await self._drain()
                 raise
         if self._shut_down:
             return
@@ -124,12 +126,18 @@ class _Inner:
 
     async def _hear_end(self) -> Message:
         message = await self._receive()
-        if message["type"] == "lifespan.shutdown" and not self._shutting_down:
-            self._shutting_down = True
-            parts = self._life.parts
-            if parts is not None:
-                await parts.drain()
+        if message["type"] == "lifespan.shutdown":
+            await self._drain()
         return message
+
+    async def _drain(self) -> None:
+        """Once, whoever ends it: nobody stays live whom we don't watch any more."""
+        if self._shutting_down:
+            return
+        self._shutting_down = True
+        parts = self._life.parts
+        if parts is not None:
+            await parts.drain()
 
     async def _say(self, message: Message) -> None:
         kind = message["type"]
@@ -146,5 +154,6 @@ class _Inner:
     async def _finish(self, message: Message) -> None:
         """Ours ends before the server is told, which may end the process then."""
         self._shut_down = True
+        await self._drain()
         await self._life.stop()
         await self._send(message)

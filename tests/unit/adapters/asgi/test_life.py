@@ -111,6 +111,26 @@ async def test_the_applications_exception_later_is_the_servers() -> None:
     assert it.parts.done == ["start", "drain", "stop"]
 
 
+@pytest.mark.parametrize("last_words", ["lifespan.shutdown.failed", ""])
+async def test_an_end_that_the_server_has_not_asked_for_leaves_nobody_unwatched(last_words: str) -> None:
+    """A server goes on serving (uvicorn does): who is live would be out of reach of every revocation."""
+
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        if last_words:
+            await send({"type": last_words})
+        raise LookupError
+
+    it = Hosting(app)
+    it.run()
+    await it.tell("startup")
+    await it.server.told("lifespan.startup.complete")
+    with pytest.raises(LookupError):
+        await it.ended()
+    assert it.parts.done == ["start", "drain", "stop"]
+
+
 async def test_without_lifespan_the_first_request_begins_it_once() -> None:
     it = Visit(World(), echo, scope_of())
     it.parts.starting = asyncio.Event()
