@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 
 import pytest
 
@@ -35,7 +36,14 @@ def reset(peer) -> None:
     peer.writer.transport.abort()
 
 
-async def test_a_revocation_closes_both_ends_and_the_backend_learns_why(either):
+class NeverLater:
+    """Of a gateway so busy that what may come after a close frame has not come yet when the peer answers."""
+
+    def wait(self, piece: Callable[[], None]) -> None: ...
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_revocation_closes_both_ends_and_the_backend_learns_why(either, busy):
     serving, trusting = either
     heard = asyncio.get_running_loop().create_future()
 
@@ -43,23 +51,24 @@ async def test_a_revocation_closes_both_ends_and_the_backend_learns_why(either):
         other.send(good_answer(request))
         heard.set_result(await other.rest())
 
-    async with (
-        backend(serve) as port,
-        gateway(port, tls=serving) as gate,
-        upgraded(gate.port, tls=trusting) as peer,
-    ):
-        live = await gate.live()
-        live.revoke()
-        assert await peer.close_frame() == (4002, "doorward:revoked")
-        peer.send(encode_close(4002, "", mask=MASK))
-        assert await peer.rest(2) == b""
-        async with asyncio.timeout(WITHIN):
-            said = await heard
-        assert said[:2] == bytes([0x88, 0x80 | 18])
-        mask, payload = said[2:6], said[6:]
-        clear = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
-        assert clear == (4002).to_bytes(2) + b"doorward:revoked"
-        await live.over.wait()
+    async with backend(serve) as port, gateway(port, tls=serving) as gate:
+        if busy:
+            gate.listener.afterwards = NeverLater()
+        async with upgraded(gate.port, tls=trusting) as peer:
+            live = await gate.live()
+            live.revoke()
+            assert await peer.close_frame() == (4002, "doorward:revoked")
+            if busy:
+                live.hands._peer.transport.resume_reading()
+            peer.send(encode_close(4002, "", mask=MASK))
+            assert await peer.rest(2) == b""
+            async with asyncio.timeout(WITHIN):
+                said = await heard
+            assert said[:2] == bytes([0x88, 0x80 | 18])
+            mask, payload = said[2:6], said[6:]
+            clear = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+            assert clear == (4002).to_bytes(2) + b"doorward:revoked"
+            await live.over.wait()
 
 
 async def test_two_masks_are_never_the_same():

@@ -10,7 +10,7 @@ walker is inside one, it waits for the walker's Break.
 
 from asyncio import Transport
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final
 
 from doorward.adapters.gateway.ends import drop
@@ -53,6 +53,7 @@ class Relay(Joint):
         "_entropy",
         "_farewell",
         "_later",
+        "_owed",
         "_ping_waits",
         "_told",
     )
@@ -78,6 +79,8 @@ class Relay(Joint):
         self._broken = False  # a bug of ours has spoilt the stream to the peer
         self._closing = False  # a Close of ours, the peer's or the backend's is on its way
         self._farewell: bytes | None = None  # our Close to the peer: said, or waiting for a frame's end
+        # to the backend: the close code, or 0 where there is one already; its text; whether between two frames
+        self._owed: tuple[int, str, bool] | None = None
         self._ping_waits = False
         self._told: list[bytes] | None = None
 
@@ -139,16 +142,16 @@ class Relay(Joint):
             self._bid_farewell()
         else:
             walker.ask_break(Boundary.FRAME)
-        fault = self._backend_fault
-        to_backend = partial(
-            self._close_backend, fault or (code if code >= OURS else GOING_AWAY), "" if fault else text
-        )
+        sent = self._peer.walker
+        fault, said = self._backend_fault, sent.closed is not None and not self._between
+        told = fault or (code if code >= OURS else GOING_AWAY)
+        self._owed = (0 if said else told, "" if fault else text, self._between or sent.at_frame_boundary)
         self._peer.write = drop
         if self._between:
-            to_backend()
+            self._close_backend()
         else:  # where thousands are closed, their peers' frames go first, and their answers are heard after that
             pause(self._peer)
-            self._later(to_backend)
+            self._later(self._close_backend)
         return True
 
     def _cut_instead(self) -> bool:
@@ -224,6 +227,7 @@ class Relay(Joint):
 
     def _backend_closed(self, live: Reports, code: int | None, reason: str) -> None:
         ours = self._farewell is not None
+        self._close_backend()
         self._closing = True
         self._peer.walker.gate = Gate.DROP
         live.backend_closed(code, reason)
@@ -274,16 +278,18 @@ class Relay(Joint):
         self._backend.write = drop
         resume(self._backend)
 
-    def _close_backend(self, code: int, text: str) -> None:
-        """A Close to the backend, or where a frame to it is half sent, the end of its connection inside that frame: the
-        rest of the message would be delivered after the decision."""
-        transport, walker = self._backend.transport, self._peer.walker
-        said = walker.closed is not None and not self._between
-        self._peer.write = drop
-        resume(self._peer)
-        if transport is None or said or transport.is_closing():
+    def _close_backend(self) -> None:
+        """Once, what the backend is owed since our Close to the peer: a Close, or where a frame to it was half sent,
+        the end of its connection inside that frame: the rest of the message would be delivered after the decision. This
+        comes before anything else that ends that connection, such as the peer's quick answer."""
+        owed, self._owed = self._owed, None
+        if owed is None:
             return
-        if self._between or walker.at_frame_boundary:
+        resume(self._peer)
+        transport, (code, text, whole) = self._backend.transport, owed
+        if transport is None or not code or transport.is_closing():
+            return
+        if whole:
             transport.write(encode_close(code, text, mask=self._entropy.bytes(4)))
         else:
             transport.close()
@@ -301,11 +307,13 @@ class Relay(Joint):
             return
         if self._backend.walker.closed is None and self._farewell is None:
             return
+        self._close_backend()
         for end in (self._backend, self._peer):
             if end.transport is not None:
                 end.transport.close()
 
     def _let_go(self) -> None:
+        self._close_backend()
         super()._let_go()
         self._closing = True
 
