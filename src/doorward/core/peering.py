@@ -75,10 +75,11 @@ def peer_of(wire: Wire, handshake: Handshake, rules: Rules) -> Peer | Deny:
 
 
 def is_from_proxy(wire: Wire, rules: Rules) -> bool:
-    """Is the TCP peer one of the trusted proxies? Loopback too must be listed; a Unix socket can't be. Nor is who has
-    only been put in its place by what a header claims."""
-    direct = _plain(wire.address)
-    return not wire.rewritten and direct is not None and is_in(direct, rules.trusted_proxies)
+    """Does one of the trusted proxies speak? Loopback too must be listed; a Unix socket can't be. Nor is who has only
+    been put in its place by what a header claims; nor whose connection such a proxy passes through (PROXY protocol)."""
+    passed = rules.forwarded_header is ForwardedHeader.PROXY_PROTOCOL and wire.proxied is not None
+    ends = [_plain(wire.address), *([_plain(wire.proxied)] if passed else [])]
+    return not wire.rewritten and all(end is not None and is_in(end, rules.trusted_proxies) for end in ends)
 
 
 def presumed_peer(wire: Wire, handshake: Handshake | None, rules: Rules) -> Peer:

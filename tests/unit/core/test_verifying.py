@@ -1,5 +1,6 @@
 """Forward auth: whose word about a handshake counts, and what is made of it."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -11,6 +12,7 @@ from doorward.core.verifying import asked_target, is_verify, original_of, verify
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
+from doorward.values.rules import ForwardedHeader
 from tests.unit.core.making import handshake, head, rules
 
 PROXY = Wire(ip_address("10.0.0.7"), port=40000)
@@ -36,6 +38,16 @@ def put_back(found: Handshake | Deny) -> Handshake:
 
 
 class TestWhoIsBelieved:
+    def test_nor_is_whose_connection_a_trusted_proxy_passes_through(self) -> None:
+        """With PROXY protocol it is the client who speaks: anybody on the internet, in HAProxy's TCP mode."""
+        passing = replace(RULES, forwarded_header=ForwardedHeader.PROXY_PROTOCOL)
+        asked = parse_head(head("/auth/verify", TOLD))
+        assert isinstance(asked, Handshake)
+        client, other_proxy = replace(PROXY, proxied=ip_address("203.0.113.9")), replace(PROXY, proxied=PROXY.address)
+        assert denied(original_of(asked, client, passing)) is Reason.FORWARDER_UNTRUSTED
+        for trusted in (PROXY, other_proxy):
+            assert put_back(original_of(asked, trusted, passing)).path == "/chat/lobby"
+
     @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "192.0.2.1", "11.0.0.1", None])
     def test_who_is_no_trusted_proxy_is_told_nothing(self, address) -> None:
         wire = Wire(None if address is None else ip_address(address))
