@@ -1,7 +1,10 @@
 """One `due` each: nobody is looked at early, late by more than a bucket, or twice."""
 
+import gc
+
 from doorward.core.deadlines import NEVER
 from doorward.service.connections import TICKS_PER_SECOND
+from doorward.service.live import Live
 from doorward.values.decision import Reason
 from doorward.values.lease import LeaseTerms
 from tests.unit.service.world import World, handshake, route, rules, token
@@ -110,3 +113,27 @@ async def test_all_are_passed_over_from_the_newest_so_that_no_two_passes_keep_pa
     assert [live async for live in world.connections.each()] == lives[::-1]
     (one,) = [live async for live in world.connections.each(having=("principal.identity.subject", "u3"))]
     assert one is lives[3]
+
+
+async def test_nothing_of_a_connection_that_is_over_waits_for_the_collector() -> None:
+    """The gateway's collector looks at what is old only when hardly anybody is connected (gateway/garbage.py)."""
+    world = World()
+    await world.follower.start()
+    gc.collect()
+    gc.disable()
+    try:
+        for n in range(60):
+            live, hands = await world.inside(handshake(bearer=token(sub=f"u{n % 3}"), protocols="doorward.v1"))
+            live.control(f'{{"type":"doorward.auth","token":"{token(sub="nobody" if n % 2 else "u")}"}}'.encode())
+            await world.settle()
+            if n % 3:
+                live.revoke()
+            live.peer_gone()
+            del live, hands
+        await passed(world, 30)
+        await world.watch.report_presence()
+        world.sink.events.clear()
+        assert len(world.connections) == 0
+        assert not [found for found in gc.get_objects() if type(found) is Live]
+    finally:
+        gc.enable()
