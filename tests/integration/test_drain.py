@@ -37,18 +37,20 @@ async def test_all_are_told_spread_over_the_time_and_it_ends_in_order(tmp_path) 
         clients = [await gateway.connect(token=gateway.token(f"u{number}")) for number in range(12)]
         revoked = await gateway.connect(token=gateway.token("revoked"))
         begun = time.time()
+        *most, last = clients
+        ending = asyncio.gather(*map(drained, most))
         await draining(gateway)
         refused = await gateway.try_connect(token=gateway.token("late"))
         assert isinstance(refused, Refused)
         assert (refused.status, refused.reason) == (503, "draining")
         assert int(refused.headers["Retry-After"]) >= 1
         assert (await gateway.get("/healthz")).status_code == 200, "alive, and not ready"
-        assert await clients[-1].echoes(), "those whose turn has not come go on"
+        assert await last.echoes(), "those whose turn has not come go on"
         code, printed = await gateway.cli("revoke", "--subject", "revoked")
         assert code == 0, printed
         assert "closed 1 connection on 1 of 1 node" in printed
         assert await revoked.closed() == (4002, "doorward:revoked")
-        ends = await asyncio.gather(*map(drained, clients))
+        ends = [*await ending, await drained(last)]
         at = sorted(moment for moment, _ in ends)
         assert at[-1] - at[0] > 1, "spread"
         assert at[-1] - begun < 8
