@@ -91,13 +91,14 @@ class Tending:
                 await asyncio.sleep(HOUSEKEEPING_EVERY)
 
     async def _report(self) -> None:
-        beats = 0.0
+        clock = self._watch.clock
+        beat_at = clock.now()
         while True:
             await asyncio.sleep(PRESENCE_EVERY)
             await self._watch.report_presence()
-            beats += PRESENCE_EVERY
-            if beats >= BEAT_EVERY:
-                beats = 0.0
+            # by the clock, for a process that stood still must say at once that it is back
+            if not 0.0 <= clock.now() - beat_at < BEAT_EVERY:
+                beat_at = clock.now()
                 await self._beat_or_note()
 
     async def _beat_or_note(self) -> None:
