@@ -68,7 +68,7 @@ class SlotStore(Protocol):
         address's) oldest is named in Slot.replaced and its place is given away at once."""
 
     async def release(self, *connections: str) -> None:
-        """Give them back. Unknown ids are fine: they may have been replaced. Where that fails, the next beat does it."""
+        """Give them back. Unknown ids are fine: they may have been replaced. Should it fail, the next beat does it."""
 
     async def beat(self, *, now: float) -> None:
         """Prolong the lease of all slots of this process; free those of dead ones. Called every few seconds."""
