@@ -8,7 +8,8 @@ REPORTS := .reports
 export PYTHON
 
 # Folders that exist, in the order of a newcomer's interest. Serial: real processes, browsers and clocks on two cores.
-FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture doors stores property))
+FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture stores property))
+PARALLEL := $(FAST) $(wildcard tests/doors)
 SERIAL := $(wildcard $(addprefix tests/,security integration browser))
 
 help:
@@ -33,7 +34,7 @@ test: setup
 	@$(MAKE) --no-print-directory -k test-parallel $(if $(SERIAL),test-serial)
 
 test-parallel: setup
-	$(BIN)/pytest -n 2 --junitxml=$(REPORTS)/parallel.xml $(FAST)
+	$(BIN)/pytest -n 2 --junitxml=$(REPORTS)/parallel.xml $(PARALLEL)
 
 test-serial: setup
 	$(BIN)/pytest --junitxml=$(REPORTS)/serial.xml $(SERIAL)
