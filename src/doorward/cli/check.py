@@ -49,14 +49,16 @@ def check(
     else:
         print_problems(problems)
         name = str(path) if path else "the configuration"
+        serves = isinstance(found, list) or found.backends != {}
+        begin = check_command(config, command="run") if serves else "start the application that Doorward stands around"
         if not is_fit:
             again = check_command(config, command="check --production" if production else "check")
             say_next(f"{name}: {counted(problems)}. Mend the errors, then {again}.")
         elif production:
-            say_next(f"{name} is fit to go live ({counted(problems)}). Next: {check_command(config, command='run')}.")
+            say_next(f"{name} is fit to go live ({counted(problems)}). Next: {begin}.")
         else:
             say_next(
-                f"{name} can start ({counted(problems)}). Next: {check_command(config, command='run')}, or before "
+                f"{name} can start ({counted(problems)}). Next: {begin}, or before "
                 f"going live {check_command(config, command='check --production')}."
             )
     raise typer.Exit(Exit.DONE if is_fit else Exit.USAGE)

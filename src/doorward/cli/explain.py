@@ -95,7 +95,8 @@ def _print(found: "Explanation") -> None:
         typer.echo(f"{explained.step:2d}  {mark}  {explained.title}{unknown if passed else ''}")
     if found.allowed:
         issuer, subject, _ = found.identity or ("", "", "")
-        typer.echo(f"would be let in: {subject} of {issuer} on {found.route}, if {found.backend} answers")
+        asked_last = found.backend or "the application around which the middleware stands"
+        typer.echo(f"would be let in: {subject} of {issuer} on {found.route}, if {asked_last} answers")
         return
     status = f" ({found.status})" if found.status is not None else ""
     typer.echo(f"refused: {found.reason}, which the peer sees as {found.ending}{status}")

@@ -21,6 +21,14 @@ def test_a_good_file_can_start(doorward, tmp_path) -> None:
     )
 
 
+def test_a_file_for_the_middleware_is_not_run(doorward, tmp_path) -> None:
+    write(tmp_path, '[origins]\nallow = ["https://a.test"]\n[[routes]]\npath = "/chat"\n')
+    said = doorward("check")
+    assert said.code == 0
+    assert "Next: start the application that Doorward stands around, or before" in said.err
+    assert "doorward run" not in said.err
+
+
 def test_warnings_do_not_fail(doorward, tmp_path) -> None:
     write(tmp_path, "")
     said = doorward("check")

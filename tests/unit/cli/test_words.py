@@ -37,6 +37,13 @@ def test_a_token_of_another_issuer_is_told_which(made) -> None:
     assert "'http://127.0.0.1:8800' is not a configured issuer" in said.err
 
 
+def test_explain_names_the_application_where_there_is_no_backend(doorward) -> None:
+    assert doorward("init").code == 0
+    token = doorward("token", "issue", "alice").out.strip()
+    said = doorward("explain", "--url", "ws://127.0.0.1:8800/", "-H", f"Authorization: Bearer {token}")
+    assert said.out.endswith(", if the application around which the middleware stands answers\n")
+
+
 def test_explain_names_the_backend_that_it_did_not_ask(made) -> None:
     token = made("token", "issue", "alice").out.strip()
     said = made("explain", "--url", "ws://127.0.0.1:8800/", "-H", f"Authorization: Bearer {token}")
