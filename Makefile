@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench flood fuzz attacks setup lock format clean \
-	test-parallel test-serial check-format check-lint check-types check-floors check-tests
+	test-parallel test-serial test-attacks test-processes check-format check-lint check-types check-floors check-tests
 
 BIN := .venv/bin
 REPORTS := .reports
@@ -10,7 +10,9 @@ export PYTHON
 # Folders that exist, in the order of a newcomer's interest. Serial: real processes, browsers and clocks on two cores.
 FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture stores property))
 PARALLEL := $(FAST) $(wildcard tests/doors)
-SERIAL := $(wildcard $(addprefix tests/,security integration browser))
+ATTACKS := $(wildcard tests/security $(addprefix tests/integration/,asgi autobahn frameworks gateway slow_http tls_scan verify))
+PROCESSES := $(wildcard tests/integration/proxies tests/integration/test_*.py tests/browser)
+told = --junitxml=$(REPORTS)/$(1).xml -o cache_dir=$(REPORTS)/cache-$(1)
 
 help:
 	@echo "make demo    the gateway with a chat to try it on, on this machine"
@@ -27,17 +29,24 @@ demo:
 setup:
 	@tools/setup dev
 
-# Both halves run even if the first fails: one run shows everything.
+# All of it runs even if some fails: one run shows everything. Each part remembers what failed in it, for .ci/run.
 test: setup
 	@tools/setup scan
 	@tools/debian chromium nginx haproxy
-	@$(MAKE) --no-print-directory -k test-parallel $(if $(SERIAL),test-serial)
+	@$(MAKE) --no-print-directory -k test-parallel test-serial
 
 test-parallel: setup
-	$(BIN)/pytest -n 2 --junitxml=$(REPORTS)/parallel.xml $(PARALLEL)
+	$(BIN)/pytest -n 2 $(call told,parallel) $(PARALLEL)
 
+# Real servers wait more than they work: two rows of them side by side, each in its own order.
 test-serial: setup
-	$(BIN)/pytest --junitxml=$(REPORTS)/serial.xml $(SERIAL)
+	@$(MAKE) --no-print-directory -k -j2 test-attacks test-processes
+
+test-attacks: setup
+	$(BIN)/pytest -q $(call told,attacks) $(ATTACKS)
+
+test-processes: setup
+	$(BIN)/pytest -q $(call told,processes) $(PROCESSES)
 
 check: setup
 	@$(MAKE) --no-print-directory -k -j2 --output-sync=target \
@@ -56,7 +65,7 @@ check-floors: setup
 	$(BIN)/lint-imports --no-logo
 
 check-tests: setup
-	$(BIN)/pytest -q --hypothesis-profile=quick --junitxml=$(REPORTS)/check.xml $(FAST)
+	$(BIN)/pytest -q --hypothesis-profile=quick $(call told,check) $(FAST)
 
 # Autobahn's 517 cases through everything, TLS scanners, slowhttptest; docs/explain/conformance.md is made from it.
 conformance: setup

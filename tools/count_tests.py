@@ -3,8 +3,8 @@
 A test that ran in several reports counts once, and is failed if it failed in any of them. Exits 1 when a test failed,
 when none ran, or when a report is missing or unreadable: that run ended before pytest could close it.
 
-`--again REPORT`: a second run, alone, of those that had failed. What it passes counts as passed, and is listed as
-unsteady, so that nobody can overlook it.
+`--again REPORT`, as often as need be: a second run, alone, of those that had failed. What it passes counts as passed, and
+is listed as unsteady, so that nobody can overlook it.
 """
 
 import sys
@@ -26,9 +26,11 @@ def outcomes(report: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    paths, again = arguments, {}
-    if arguments[:1] == ["--again"]:
-        paths, again = arguments[2:], outcomes(Path(arguments[1]))
+    paths: list[str] = arguments
+    again: dict[str, str] = {}
+    while paths[:1] == ["--again"]:
+        again |= outcomes(Path(paths[1]))
+        paths = paths[2:]
     total: dict[str, str] = {}
     lost = 0
     for path in map(Path, paths):
