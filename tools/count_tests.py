@@ -3,7 +3,7 @@
 A test that ran in several reports counts once, and is failed if it failed in any of them. Exits 1 when a test failed,
 when none ran, or when a report is missing or unreadable: that run ended before pytest could close it.
 
-`--again REPORT`, as often as need be: a second run, alone, of those that had failed. What it passes counts as passed, and
+`--again REPORT`, any number of them: a second run, alone, of what had failed. What it passes counts as passed, and
 is listed as unsteady, so that nobody can overlook it.
 """
 
