@@ -4,6 +4,7 @@ An end asks nothing about what only passes: read, walk, write. What the walker m
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ def drop(data: bytes) -> None:
     """Where an end's bytes go after the decision that nothing more is delivered."""
 
 
-class End(asyncio.Protocol):
+class End(asyncio.Protocol, ABC):
     """One end. `write` takes what came in here out at the other end; `transport` is None once it is lost."""
 
     __slots__ = ("_feed", "_messages", "_now", "joint", "last", "transport", "walker", "write")
@@ -56,11 +57,11 @@ class End(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it ends this connection alone
             self._wrong(error)
 
-    def _wrong(self, error: Exception) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _wrong(self, error: Exception) -> None: ...
 
-    def _report(self, piece: Piece) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _report(self, piece: Piece) -> None: ...
 
 
 class PeerEnd(End):

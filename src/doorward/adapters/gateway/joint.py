@@ -3,6 +3,7 @@
 Nothing here says a word to either end; what is said, and when, is the relay's.
 """
 
+from abc import ABC, abstractmethod
 from asyncio import Transport
 from collections.abc import Callable
 from typing import Final
@@ -20,7 +21,7 @@ BACKEND_QUEUE: Final = 65536
 """Bytes towards the backend over which reading from the peer pauses."""
 
 
-class Joint:
+class Joint(ABC):
     """`left` is called once, when the peer's TCP connection is over. `_live` is None when nothing is to be reported."""
 
     __slots__ = ("_backend", "_clock", "_left", "_live", "_peer", "_stuck")
@@ -60,25 +61,25 @@ class Joint:
         elif backend_dry:
             self._backend.eof_received()
 
-    # ---- what an end tells of: the relay overrides what is more than plumbing ---------------------------------------
+    # ---- what an end tells of: what is more than plumbing is the relay's ---------------------------------------------
 
-    def peer_said(self, piece: Piece) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def peer_said(self, piece: Piece) -> None: ...
 
-    def backend_said(self, piece: Piece) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def backend_said(self, piece: Piece) -> None: ...
 
-    def peer_ended(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def peer_ended(self) -> bool: ...
 
-    def backend_ended(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def backend_ended(self) -> bool: ...
 
-    def wrong_from_peer(self, error: BaseException) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def wrong_from_peer(self, error: BaseException) -> None: ...
 
-    def wrong_from_backend(self, error: BaseException) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def wrong_from_backend(self, error: BaseException) -> None: ...
 
     def peer_lost(self) -> None:
         self._backend.write = drop
