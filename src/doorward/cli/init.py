@@ -95,7 +95,7 @@ def init(
         except (KeyFileError, OSError) as error:
             fail(str(error))
         say_next(f"kept {config}, wrote {missing} (the master secret: keep it)")
-        say_next("A new key opens no old store: put the old key back if there is one, or move the store away.")
+        _warn_of_old_store(config)
         return
     kept = key_file.exists()
     try:
@@ -107,6 +107,8 @@ def init(
     except OSError as error:
         fail(f"{config} can't be written: {error.strerror}", hint="does its folder exist?")
     say_next(f"wrote {config}" + (f", kept {key_file}" if kept else f" and {key_file} (the master secret: keep it)"))
+    if not kept:
+        _warn_of_old_store(config)
     named = config if config != Path(DEFAULT_FILE) else None
     then = check_command(named, command="run") if backend is not None else f'`Doorward(app, config="{config}")`'
     say_next(f"Next: {check_command(named)}, then {then}.")
@@ -135,15 +137,31 @@ def _text(backend: str | None) -> str:
 
 def _missing_key(config: Path) -> Path | None:
     """The key file that an existing configuration names, where it is not there; None also for what is no TOML."""
+    name = _named(config, "tokens", "key_file", default="doorward.key")
+    path = config.parent / name if name is not None else None
+    return path if path is not None and not path.exists() else None
+
+
+def _warn_of_old_store(config: Path) -> None:
+    """What lies in a store is wrapped by the key that was there: a new one opens none of it."""
+    from doorward.config.settle import sqlite_path
+
+    url = _named(config, "store", "url", default="sqlite:///doorward.db")
+    store = sqlite_path(url, config.parent) if url is not None else None
+    if store is not None and store.exists():
+        say_next(f"The new key does not open the old store, {store}: put its key back, or move the store away.")
+
+
+def _named(config: Path, table: str, name: str, *, default: str) -> str | None:
+    """What a configuration says for one key, unjudged; None where it can't be told."""
     import tomllib
 
     try:
-        tokens = tomllib.loads(config.read_text(encoding="utf-8")).get("tokens", {})
+        tree = tomllib.loads(config.read_text(encoding="utf-8")).get(table, {})
     except (OSError, ValueError):
         return None
-    name = tokens.get("key_file", "doorward.key") if isinstance(tokens, dict) else None
-    path = config.parent / name if isinstance(name, str) else None
-    return path if path is not None and not path.exists() else None
+    value = tree.get(name, default) if isinstance(tree, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _meant(backend: str) -> str:

@@ -71,10 +71,26 @@ def test_a_missing_key_alone_is_made_anew(doorward, tmp_path) -> None:
     said = doorward("init", "--backend", "ws://other:1")
     assert said.code == 0
     assert "kept doorward.toml, wrote doorward.key" in said.err
-    assert "opens no old store" in said.err
+    assert "store" not in said.err
     assert (tmp_path / "doorward.toml").read_text() == text
     assert mode(tmp_path / "doorward.key") == 0o600
     assert doorward("check").code == 0
+
+
+@pytest.mark.parametrize(("named", "file"), [("", "doorward.db"), ('url = "sqlite:///other.db"', "other.db")])
+def test_a_new_key_beside_an_old_store(doorward, tmp_path, named, file) -> None:
+    (tmp_path / "doorward.toml").write_text(f"[store]\n{named}\n")
+    (tmp_path / file).touch()
+    said = doorward("init")
+    assert said.code == 0
+    assert f"The new key does not open the old store, {file}" in said.err
+
+
+def test_an_old_store_is_told_of_where_only_it_is_left(doorward, tmp_path) -> None:
+    (tmp_path / "doorward.db").touch()
+    assert "does not open the old store, doorward.db" in doorward("init").err
+    (tmp_path / "doorward.toml").unlink()
+    assert "old store" not in doorward("init").err, "its key is there"
 
 
 @pytest.mark.parametrize(
