@@ -93,6 +93,13 @@ async def test_a_later_token_comes_in_and_a_closed_session_never(gateway) -> Non
     assert await gateway.status(token=gateway.token("u1", iat=after, sid="gone")) == 403
 
 
+async def test_a_name_that_nobody_has_is_told_of(gateway) -> None:
+    code, printed = await gateway.cli("revoke", "--subject", "nosuch")
+    assert code == 0, printed
+    assert summary(printed) == (0, 1, 1)
+    assert "nobody named 'nosuch' is connected now" in printed
+
+
 async def test_an_issuer_is_withdrawn_whole(gateway) -> None:
     client, _ = await gateway.enter("v1", issuer=OTHER_ISSUER)
     kept, _ = await gateway.enter("v1")

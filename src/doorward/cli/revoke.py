@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from doorward.cli.acting import act, operator, warn_if_alone, warn_if_strange
-from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 
 def revoke(
@@ -84,6 +84,8 @@ def revoke(
         return result
 
     result = act(config, work)
+    if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
+        say_next(nobody)
     if as_json:
         print_json(asdict(result))
     else:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from doorward.core.auditing import clean, to_json
 from doorward.core.permissions import effective
@@ -13,7 +13,7 @@ from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
 from doorward.values.principal import Identity, Principal
-from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 from doorward.values.rules import Rules
 from doorward.values.secret import Secret
 from doorward.values.ticket import Ticket
@@ -93,6 +93,23 @@ def summary(result: Revoked) -> str:
     if result.silent:
         line += f"; no answer from {', '.join(result.silent)}"
     return line
+
+
+def met_nobody(result: Revoked, *, target: Target, effect: Effect) -> str:
+    """What to tell where every node answered and nobody was hit: a name that is misspelt looks just so. Else empty."""
+    if result.identities or result.closed or result.asked or result.silent or not result.nodes:
+        return ""
+    fate = "given these roles" if effect is Effect.ROLES else "refused"
+    match target.kind:
+        case TargetKind.IDENTITY:
+            return f"nobody named {target.value!r} is connected now; tokens issued until now are {fate} all the same"
+        case TargetKind.TENANT | TargetKind.ISSUER:
+            kind = target.kind.value
+            return f"nobody of this {kind} is connected now; tokens issued until now are {fate} all the same"
+        case TargetKind.SESSION | TargetKind.TOKEN | TargetKind.CONNECTION:
+            return f"nobody is connected by this {target.kind.value} now; it is {fate} all the same"
+        case _:
+            assert_never(target.kind)
 
 
 def _count(nodes: int) -> str:

@@ -1,6 +1,7 @@
 """Revocations act on what they hit and nothing else, are acknowledged, and block the way back."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -140,6 +141,52 @@ async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None
     )
     assert (result.closed, result.nodes, result.silent) == (0, 0, ())
     assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
+
+
+NOBODY = operate.Revoked(sequence=1, closed=0, asked=0, nodes=2, silent=(), took=0.01, identities=())
+
+
+@pytest.mark.parametrize(
+    ("target", "effect", "told"),
+    [
+        (
+            subject("nosuch"),
+            Effect.CLOSE,
+            "nobody named 'nosuch' is connected now; tokens issued until now are refused all the same",
+        ),
+        (
+            subject("nosuch"),
+            Effect.ROLES,
+            "nobody named 'nosuch' is connected now; tokens issued until now are given these roles all the same",
+        ),
+        (
+            Target(TargetKind.TENANT, "acme"),
+            Effect.RENEW,
+            "nobody of this tenant is connected now; tokens issued until now are refused all the same",
+        ),
+        (
+            Target(TargetKind.SESSION, "s1"),
+            Effect.CLOSE,
+            "nobody is connected by this session now; it is refused all the same",
+        ),
+    ],
+)
+def test_who_meets_nobody_is_told_that_it_counts_all_the_same(target, effect, told) -> None:
+    assert operate.met_nobody(NOBODY, target=target, effect=effect) == told
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        {"closed": 1},
+        {"asked": 1},
+        {"identities": ("i|alice|",)},
+        {"silent": ("gw-2",)},  # who did not answer may have had some
+        {"nodes": 0},  # the command says more of that
+    ],
+)
+def test_of_nobody_is_spoken_only_where_that_is_known(met) -> None:
+    assert operate.met_nobody(replace(NOBODY, **met), target=subject("nosuch"), effect=Effect.CLOSE) == ""
 
 
 async def test_renewal_from_outside_needs_the_same_identity_and_is_no_oracle() -> None:
