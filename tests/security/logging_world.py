@@ -127,15 +127,21 @@ class Watched:
 
 @asynccontextmanager
 async def watched(folder: Path) -> AsyncIterator[Watched]:
-    loggers = [logging.getLogger(name) for name in ("", *console.LIBRARIES)]
-    before = [(one.handlers[:], one.propagate, one.level) for one in loggers]
+    """Loggers are the process's: they begin as nobody has touched them (a gateway built before silences uvicorn's for
+    good), and go back to what they were."""
+    loggers = [logging.getLogger(name) for name in ("", "httpx2", *console.LIBRARIES)]
+    before = [(one.handlers[:], one.propagate, one.level, one.disabled) for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.NOTSET)
+        one.disabled = False
     log = io.StringIO()
     console.install(log, level=logging.DEBUG)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     try:
         yield Watched(folder, log)
     finally:
-        for one, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        for one, (handlers, propagate, level, disabled) in zip(loggers, before, strict=True):
             one.handlers[:] = handlers
             one.propagate = propagate
             one.setLevel(level)
+            one.disabled = disabled
