@@ -8,6 +8,7 @@ import pytest
 
 from doorward.adapters.gateway.listening import listening_sockets
 from doorward.adapters.gateway.sockets import VANISHED_AFTER
+from doorward.core.deadlines import PING_EVERY
 from tests.integration.gateway.standing_in import gateway
 from tests.integration.gateway.test_front_heads import parse
 from tests.integration.gateway.wires import backend, client, echo, text, then, upgraded
@@ -80,3 +81,32 @@ async def test_the_kernel_looks_for_ends_that_have_vanished(either):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_AFTER * 1000
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_nobody_is_given_up_for_one_packet_that_was_lost(either):
+    """With TCP_USER_TIMEOUT set the kernel ends a silent connection at the first look after that time, if only the last
+    probe went without an answer; so several have to fit in before."""
+    serving, trusting = either
+    async with (
+        backend(then(echo)) as port,
+        gateway(port, tls=serving) as gate,
+        upgraded(gate.port, tls=trusting),
+    ):
+        live = await gate.live()
+        for end in (live.hands._peer, live.hands._backend):
+            sock = end.transport.get_extra_info("socket")
+            first = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            again = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+            assert first + 2 * again < VANISHED_AFTER
+
+
+async def test_a_peer_is_not_probed_beside_the_pings_it_answers(either):
+    serving, trusting = either
+    async with (
+        backend(then(echo)) as port,
+        gateway(port, tls=serving) as gate,
+        upgraded(gate.port, tls=trusting),
+    ):
+        live = await gate.live()
+        sock = live.hands._peer.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) > PING_EVERY

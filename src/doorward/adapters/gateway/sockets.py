@@ -14,30 +14,35 @@ from typing import Final
 VANISHED_AFTER: Final = 30.0
 """Seconds until the kernel gives up on a peer that acknowledges nothing, or keeps its window shut."""
 
-_IDLE: Final = 60
-_INTERVAL: Final = 15
+# Seconds of silence after which the kernel asks, and between two questions. Three must go without an answer: with
+# TCP_USER_TIMEOUT set the kernel counts none, it ends a connection that was silent for that long and whose last question
+# is open. One lost packet must not do that: connections opened within one beat of the kernel's timers are asked at the
+# same instant, thousands in one go, and its queue for loopback takes 1,000 and drops the rest unsaid.
+_PEER_SILENT: Final = (24, 2)  # longer than between two pings: who answers those is not asked besides
+_BACKEND_SILENT: Final = (15, 5)  # it is sent no pings
 _ESTABLISHED: Final = 1  # TCP_ESTABLISHED and TCP_CLOSE_WAIT, of tcpi_state, which stands first in struct tcp_info
 _CLOSE_WAIT: Final = 8
 _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-def find_vanished(sock: "socket.SocketType") -> None:
+def find_vanished(sock: "socket.SocketType", *, silent: tuple[int, int] = _PEER_SILENT) -> None:
     """Let the kernel notice an end that is no longer there. Accepted sockets inherit it from their listener."""
+    first, again = silent
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _INTERVAL)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, first)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, again)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(VANISHED_AFTER * 1000))
 
 
 def find_vanished_behind(transport: asyncio.Transport) -> None:
-    """The same for a connection of our own making."""
+    """The same for a connection of our own making, to a backend."""
     shown = transport.get_extra_info("socket")
     if shown is None or shown.fileno() < 0:  # it is over already, and will say so
         return
     sock = _of(shown.fileno())
     try:
-        find_vanished(sock)
+        find_vanished(sock, silent=_BACKEND_SILENT)
     finally:
         sock.detach()
 
