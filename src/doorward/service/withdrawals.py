@@ -29,8 +29,9 @@ class Withdrawals:
         self.cursor = 0
         self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
         self._read_at = -1.0
-        self._bans_read_at = -1.0
         self._ban_version = -1
+        self._ban_questions = 0
+        self._bans_of = 0  # the question whose rows the copy holds
         self._networks: tuple[Ban, ...] = ()
         self._subjects: dict[str, tuple[Ban, ...]] = {}
         self.on_new: Callable[[Sequence[Revocation]], None] = _nobody
@@ -75,20 +76,24 @@ class Withdrawals:
         return None
 
     async def ban_on_identity(self, identity: Identity, *, now: float) -> Ban | None:
-        """The address was asked first, so the copy is as old as this handshake. Raises StoreError."""
-        if not 0.0 <= now - self._bans_read_at < FRESH:
-            await self._follow_bans(now)
+        """Also for a renewal, before which no address is asked. Raises StoreError."""
+        await self._follow_bans(now)
         for ban in self._subjects.get(identity.subject, ()):
             if ban.issuer in (None, identity.issuer) and ban.tenant in (None, identity.tenant) and _holds(ban, now):
                 return ban
         return None
 
     async def _follow_bans(self, now: float) -> None:
+        """A ban counts at once: the number is asked for at each question, and is cheap (BanStore.version)."""
+        self._ban_questions += 1
+        question = self._ban_questions
         version = await self._bans.version()
-        self._bans_read_at = now
         if version == self._ban_version:
             return
         bans = await self._bans.all(now=now)
+        if question < self._bans_of:  # one that was asked later had its answer sooner: its rows are the newer ones
+            return
+        self._bans_of = question
         self._networks = tuple(ban for ban in bans if ban.network is not None)
         subjects: dict[str, tuple[Ban, ...]] = {}
         for ban in bans:

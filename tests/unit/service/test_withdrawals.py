@@ -1,10 +1,13 @@
-"""The node's copy of the log: each revocation is learnt once, however many ask for it at the same time."""
+"""The node's copies: each revocation is learnt once, however many ask at the same time; a ban counts at once."""
 
 import asyncio
 from collections.abc import Sequence
+from ipaddress import IPv4Address
 
 from doorward.service.withdrawals import Withdrawals
-from doorward.testing import FakeClock
+from doorward.testing import START, FakeClock
+from doorward.values.ban import Ban
+from doorward.values.principal import Identity
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
 
@@ -42,3 +45,73 @@ async def test_overlapping_questions_tell_of_each_revocation_once() -> None:
     assert told == [1, 2, 3]
     assert withdrawals.cursor == 3
     assert len(withdrawals) == 3
+
+
+ALICE = Identity("https://login.example.com/", "alice", "")
+SOMEBODY = IPv4Address("192.0.2.7")
+
+
+class SlowBans:
+    """Bans whose rows come only when the test says so; each answer is of the moment it was asked."""
+
+    def __init__(self) -> None:
+        self.bans: list[Ban] = []
+        self.reads: list[asyncio.Event] = []
+
+    def add(self, subject: str) -> None:
+        self.bans.append(Ban(None, subject, None, None, "test", START, None))
+
+    async def version(self) -> int:
+        return len(self.bans)
+
+    async def all(self, *, now: float) -> Sequence[Ban]:
+        found = list(self.bans)
+        self.reads.append(asyncio.Event())
+        await self.reads[-1].wait()
+        return found
+
+
+class QuickBans(SlowBans):
+    async def all(self, *, now: float) -> Sequence[Ban]:
+        return list(self.bans)
+
+
+async def test_a_ban_counts_for_a_renewal_however_lately_a_handshake_has_asked() -> None:
+    """A renewal asks for no address, so nothing else would make the copy as young as the question."""
+    bans = QuickBans()
+    withdrawals = Withdrawals(None, bans, FakeClock())  # type: ignore[arg-type]
+    assert await withdrawals.ban_on_address(SOMEBODY, now=START) is None
+    bans.add("alice")
+    assert await withdrawals.ban_on_identity(ALICE, now=START + 0.001) is not None
+
+
+async def test_nobody_is_answered_from_the_copy_that_another_question_is_replacing() -> None:
+    bans = SlowBans()
+    withdrawals = Withdrawals(None, bans, FakeClock())  # type: ignore[arg-type]
+    bans.add("alice")
+    address = asyncio.create_task(withdrawals.ban_on_address(SOMEBODY, now=START))
+    await asyncio.sleep(0)
+    identity = asyncio.create_task(withdrawals.ban_on_identity(ALICE, now=START))
+    await asyncio.sleep(0)
+    for read in bans.reads:
+        read.set()
+    assert await address is None
+    assert await identity is not None
+
+
+async def test_rows_that_come_late_do_not_take_the_place_of_newer_ones() -> None:
+    bans = SlowBans()
+    withdrawals = Withdrawals(None, bans, FakeClock())  # type: ignore[arg-type]
+    bans.add("bob")
+    early = asyncio.create_task(withdrawals.ban_on_address(SOMEBODY, now=START))
+    await asyncio.sleep(0)
+    bans.add("alice")
+    late = asyncio.create_task(withdrawals.ban_on_identity(ALICE, now=START))
+    await asyncio.sleep(0)
+    bans.reads[1].set()
+    assert await late is not None
+    bans.reads[0].set()
+    await early
+    asked = len(bans.reads)
+    assert await withdrawals.ban_on_identity(ALICE, now=START) is not None
+    assert len(bans.reads) == asked, "nothing has changed since the newer rows"
