@@ -14,9 +14,9 @@ from typing import Final
 VANISHED_AFTER: Final = 30.0
 """Seconds until the kernel gives up on a peer that acknowledges nothing, or keeps its window shut."""
 
-# Seconds of silence after which the kernel asks, and between two questions. Three must go without an answer: with
-# TCP_USER_TIMEOUT set the kernel counts none, it ends a connection that was silent for that long and whose last question
-# is open. One lost packet must not do that: connections opened within one beat of the kernel's timers are asked at the
+# Seconds of silence after which the kernel asks, and between two questions. Three must go without an answer: beside
+# TCP_USER_TIMEOUT the kernel counts none, it ends a connection that was silent for that long and whose last question is
+# open. One lost packet must not do that: connections opened within one beat of the kernel's timers are asked at the
 # same instant, thousands in one go, and its queue for loopback takes 1,000 and drops the rest unsaid.
 _PEER_SILENT: Final = (24, 2)  # longer than between two pings: who answers those is not asked besides
 _BACKEND_SILENT: Final = (15, 5)  # it is sent no pings
