@@ -1,7 +1,7 @@
 """`python -m bench`: measure, write the report, say where it lies.
 
-It fails for a missing figure, never for a slow one. The report is written anew after every row and study, so that
-nothing which happens later loses what was measured before.
+It fails for a missing figure and for lost connections, never for a slow figure. The report is written anew after every
+row and study, so that nothing which happens later loses what was measured before.
 """
 
 import argparse
@@ -112,7 +112,7 @@ async def measured(run: Run) -> None:
 
 
 def main() -> int:
-    """Exit code 0 when every figure was taken, 1 when one is missing, 2 for wrong usage."""
+    """Exit code 0 when every figure was taken, 1 when one is missing or connections were lost, 2 for wrong usage."""
     asked = arguments()
     plan = planned(asked)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

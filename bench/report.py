@@ -66,10 +66,11 @@ def build(plan: Plan, results: Results, circumstances: Circumstances) -> Report:
 
 
 def complete(report: Report, plan: Plan) -> bool:
-    """Whether every figure that the plan asked for was taken."""
+    """Whether every figure that the plan asked for was taken, and no study lost what it had to keep."""
     cells = [cell for row in report["rows"] for cell in row["cells"].values()]
     took_all = len(report["studies"]) == len(plan.studies)
-    return took_all and not any(each["fault"] for each in [*cells, *report["studies"]])
+    lost = any(figure["must"] and not figure["met"] for each in report["studies"] for figure in each["figures"])
+    return took_all and not lost and not any(each["fault"] for each in [*cells, *report["studies"]])
 
 
 def doubts(report: Report) -> list[str]:
@@ -226,7 +227,7 @@ def _found(figure: Figure, value: float, factor: float) -> Report:
         limit = round(figure.target * factor) if figure.scaled else figure.target
         text = f"{figure.side} {limit:,.12g} {figure.unit}".strip()
         said = {"text": text, **verdict(value, limit, figure.side)}
-    names = {"key": figure.key, "title": figure.title, "unit": figure.unit, "digits": figure.digits}
+    names = {name: getattr(figure, name) for name in ("key", "title", "unit", "digits", "must")}
     return {**names, "value": round(value, 4), **said}
 
 

@@ -145,7 +145,7 @@ class Doorward(Peer):
     def audited(self) -> int | None:
         return sum(path.read_bytes().count(b"\n") for path in self._audits())
 
-    def told(self, kind: str) -> str:
+    def reasons(self, kind: str) -> Counter[str]:
         """The reasons in the audit's events of this kind, each with how often."""
         counts: Counter[str] = Counter()
         for path in self._audits():
@@ -153,10 +153,15 @@ class Doorward(Peer):
                 event = json.loads(text)
                 if event["kind"] == kind and (reason := event.get("reason")):
                     counts[reason] += 1
-        return ", ".join(f"{reason} {count}" for reason, count in counts.most_common()) or "none"
+        return counts
 
     def _audits(self) -> list[Path]:
         return sorted(self.folder.glob("audit*.jsonl"))
+
+
+def told(counts: Counter[str]) -> str:
+    """In words."""
+    return ", ".join(f"{reason} {count}" for reason, count in counts.most_common()) or "none"
 
 
 def make_key(folder: Path, *, backend: int) -> None:

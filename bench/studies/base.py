@@ -21,7 +21,8 @@ class Limit(StrEnum):
 class Figure:
     """One figure of a study. `target` is in its unit; None where there is none to reach.
 
-    `scaled`: the target counts things, and is smaller in a trial.
+    `scaled`: the target counts things, and is smaller in a trial. `must`: off its target the run has failed, for it
+    says whether the work was done, not how fast.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Figure:
     side: Limit = Limit.AT_MOST
     digits: int = 1
     scaled: bool = False
+    must: bool = False
 
 
 @dataclass(frozen=True, slots=True)

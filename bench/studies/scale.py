@@ -8,7 +8,7 @@ import asyncio
 import time
 
 from bench.arithmetic import flatness
-from bench.peers.doorward import Build, Doorward, path_of
+from bench.peers.doorward import Build, Doorward, path_of, told
 from bench.processes import BenchError, cpu, memory
 from bench.studies.base import Figure, Finding, Ground, Limit, Study
 from bench.studies.crowds import Companions
@@ -37,8 +37,10 @@ class Scale(Study):
         processes = "one process" if workers == 1 else f"{workers} workers"
         self.title = f"{connections:,} idle authenticated connections, {processes}"
         self.figures = (
+            Figure("opened", "opened", "", digits=0),
             Figure("alive", f"open after {idle:.0f} s of idling", "", target=connections, side=Limit.AT_LEAST, digits=0,
-                   scaled=True),
+                   scaled=True, must=True),
+            Figure("ended", "ended meanwhile, by the gateway's audit", "", target=0, digits=0, must=True),
             Figure("opening", "time to open them", "s"),
             Figure("opening_cpu", "CPU to open one", "µs"),
             Figure("memory", "memory of all processes", "MiB"),
@@ -69,13 +71,13 @@ class Scale(Study):
                 opening = await companions.crowd(ground.load, peer.url, parts, seconds=_OPENING)
             except BenchError as error:
                 await asyncio.sleep(1.0)
-                raise BenchError(f"{error}; refusals: {peer.told('handshake')}") from error
+                raise BenchError(f"{error}; refusals: {told(peer.reasons('handshake'))}") from error
             await asyncio.sleep(_SETTLE)
             spent, after = cpu(pids).since(before_cpu), memory(pids)
             series = [await _used(pids, idle / _WINDOWS) for _ in range(_WINDOWS)]
             if set(peer.pids()) != set(pids):
                 raise BenchError("a worker ended or was started meanwhile")
-            lost = peer.told("close")
+            lost = peer.reasons("close")
             alive = companions.alive()
         finally:
             companions.stop()
@@ -83,7 +85,9 @@ class Scale(Study):
                 peer.stop()
         load = sum(series) / len(series)
         figures = {
+            "opened": float(count),
             "alive": float(alive),
+            "ended": float(lost.total()),
             "opening": opening,
             "opening_cpu": spent / count * 1e6,
             "memory": after / 1024**2,
@@ -94,7 +98,7 @@ class Scale(Study):
             "ping": max(0.0, load - empty) * PING_EVERY / count * 1e6,
             "timers": await cost(count, every=PING_EVERY) * 1e6,
         }
-        note = f"Connections that ended meanwhile, by reason: {lost}." if alive < count else ""
+        note = f"Ended meanwhile, by reason: {told(lost)}." if alive < count or lost else ""
         percent = [round(each * 100, 3) for each in series]
         return Finding(figures, {"idle_percent": percent, "window_seconds": [idle / _WINDOWS]}, note)
 

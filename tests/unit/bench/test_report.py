@@ -98,6 +98,16 @@ def test_what_was_not_reached_yet_is_not_complete() -> None:
     assert not report.complete(built(wanted, failed), wanted)
 
 
+def test_a_lost_connection_is_no_slow_figure() -> None:
+    wanted = plan("scale-9500-2")
+    whole = finding("scale-9500-2", alive=9500.0, ended=0.0, flat=9.0)
+    assert report.complete(built(wanted, Results({}, {"scale-9500-2": Outcome(whole)})), wanted)
+    for lost in ({"alive": 9499.0, "ended": 0.0}, {"alive": 9500.0, "ended": 1.0}):
+        made = built(wanted, Results({}, {"scale-9500-2": Outcome(finding("scale-9500-2", **lost))}))
+        assert not report.complete(made, wanted)
+        assert "**no**" in report.markdown(made)
+
+
 def test_a_trial_counts_less() -> None:
     wanted = plan("scale-9500")
     trial = Plan(**{name: getattr(wanted, name) for name in wanted.__slots__} | {"factor": 0.05})
