@@ -27,7 +27,15 @@ from tests.unit.core.framing import frame, joined, masked, passed
 
 keys = st.binary(min_size=4, max_size=4)
 cut_prefixes = st.integers(0, len(PREFIX)).map(lambda size: PREFIX[:size])
+spaces = st.text(" \t\n\r", max_size=2) | st.sampled_from(["", "", " " * 12])
+spaced = st.tuples(
+    spaces, st.just("{"), spaces, st.sampled_from(['"type"', '"ty pe"']), spaces, st.just(":"), spaces,
+    st.sampled_from(['"doorward.', '"door ward.', '"doorward', '"delete"']), st.text("x. ", max_size=3)
+).map(lambda parts: "".join(parts).encode())  # fmt: skip
 payloads = st.one_of(
+    spaced,
+    st.builds(lambda whole, cut: whole[: cut % (len(whole) + 1)], spaced, st.integers(0, 80)),
+    st.builds(lambda whole, cut: whole[cut % (len(whole) + 1) :], spaced, st.integers(0, 80)),
     st.binary(max_size=40),
     st.just(JSON_PING),
     st.just(PREFIX + b'auth"}'),

@@ -1,23 +1,59 @@
 """Control messages: their exact prefix, what a client may say by them, and what we answer (PRODUCT section 7).
 
-Whatever begins with the prefix and is not in this grammar is malformed, never an application message.
+Whatever begins with the prefix and is not in this grammar is malformed, never an application message. So is what
+begins with it but for white space: whoever wrote it meant us, and the credential in it is nobody else's to read.
 """
 
 import json
 import re
 from dataclasses import dataclass
+from enum import Enum, unique
 from typing import Final
 
 from doorward.values.credential import Credential, Kind, Place
 from doorward.values.secret import Secret
 
 PREFIX: Final = b'{"type":"doorward.'
+REACH: Final = 64
+"""Bytes of a message in which the prefix has to end, white space counted, to be told."""
 MAX_SIZE: Final = 8192
 MAX_BRACKETS: Final = 8
 PONG: Final = '{"type":"doorward.pong"}'
 JSON_PONG: Final = '{"type":"pong"}'
 MAX_ID: Final = 128
 _HALF: Final = re.compile("[\ud800-\udfff]")
+# White space as JSON lets it stand between the parts of PREFIX (RFC 8259 section 2).
+_SPACE: Final = r"[ \t\n\r]*+"
+_PARTS: Final = ("{", '"type"', ":", '"doorward.')
+_MEANT: Final = _SPACE + _SPACE.join(map(re.escape, _PARTS))
+_MEANT_TEXT: Final = re.compile(_MEANT)
+_MEANT_BYTES: Final = re.compile(_MEANT.encode())
+_STEPS: Final = [step for part in _PARTS for step in (_SPACE, *map(re.escape, part))]
+_BEGUN: Final = re.compile(("(?:".join(_STEPS) + ")?" * (len(_STEPS) - 1)).encode())
+"""As far as it goes."""
+
+
+@unique
+class Likeness(Enum):
+    """How the beginning of a text message compares with the prefix."""
+
+    NONE = "none"
+    OPEN = "open"  # the bytes that would tell have not come
+    MEANT = "meant"  # the prefix but for white space
+    EXACT = "exact"
+
+
+def likeness(start: bytes) -> Likeness:
+    """What a text message is by its first bytes; those after REACH don't count."""
+    if _MEANT_BYTES.match(start, 0, REACH):
+        return Likeness.EXACT if start.startswith(PREFIX) else Likeness.MEANT
+    return Likeness.OPEN if len(start) < REACH and _BEGUN.fullmatch(start) else Likeness.NONE
+
+
+def is_meant(text: str) -> bool:
+    """Whether a whole message is EXACT or MEANT. Here REACH counts characters, and all that are the prefix's have one
+    byte."""
+    return _MEANT_TEXT.match(text, 0, REACH) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ back. A ping may thus overtake those fragments; it may stand anywhere (RFC 6455 
 unfinished message in any case.
 """
 
+from doorward.core.control import REACH, Likeness
 from doorward.core.frame_headers import (
     CLOSE,
     CONTROL,
@@ -17,7 +18,7 @@ from doorward.core.frame_headers import (
     read_header,
     unmask,
 )
-from doorward.core.frame_messages import JSON_PING, Fate, Message
+from doorward.core.frame_messages import Fate, Message, Sought
 from doorward.core.message_judge import MessageJudge
 from doorward.values.decision import Reason
 from doorward.values.message import (
@@ -112,37 +113,42 @@ class FrameJudge(MessageJudge):
     def _data(self, out: Output, frame: Header, now: float) -> int | None:
         """A message's first or next frame: its header, what the message may be, and what becomes of it."""
         message = self._message or Message()
-        wanted = message.wanted(frame, self.rules)
-        if (fault := message.fault(frame, self.rules, wanted=wanted)) is not None:
+        sought = message.sought(frame, self.rules)
+        if (fault := message.fault(frame, self.rules, sought=sought)) is not None:
             return self._fail(out, frame.start, fault)
         there = len(out.data)
         if frame.payload > there:
             return None
-        if wanted:
-            seen = self._clear(out.data, frame.payload, min(frame.end, frame.payload + len(wanted), there))
-            if seen == wanted:
-                return self._recognised(out, frame, message, ping=wanted == JSON_PING, now=now)
-            if wanted.startswith(seen):
+        if sought is not Sought.NOTHING:
+            seen = self._clear(out.data, frame.payload, min(frame.end, frame.payload + REACH, there))
+            found = message.compare(sought, seen)
+            if found is Likeness.EXACT or found is Likeness.MEANT:
+                return self._recognised(out, frame, message, sought=sought, found=found, now=now)
+            if found is Likeness.OPEN:
                 if frame.end > there:
                     return None
                 if not frame.fin:
-                    message.keep(frame, out.data[frame.start : frame.end])
+                    message.keep(frame, out.data[frame.start : frame.end], seen)
                     out.remove(frame.start, frame.end)
                     self._message = message
                     return frame.end
-            if (fault := message.fault(frame, self.rules, wanted=b"")) is not None:
+            if (fault := message.fault(frame, self.rules, sought=Sought.NOTHING)) is not None:
                 return self._fail(out, frame.start, fault)
         if message.fate is Fate.UNKNOWN and (refusal := self._admit(out, frame, message, now)) is not None:
             return self._fail(out, frame.start, refusal)
         return self._carry(out, frame, message)
 
-    def _recognised(self, out: Output, frame: Header, message: Message, *, ping: bool, now: float) -> int | None:
-        """A control message or a JSON ping: no byte of it is handed out."""
-        if not ping:
+    def _recognised(
+        self, out: Output, frame: Header, message: Message, *, sought: Sought, found: Likeness, now: float
+    ) -> int | None:
+        """A control message, one that was meant to be, or a JSON ping: no byte of it is handed out."""
+        if sought is Sought.CONTROL:
             if self.rules.control_messages is Recognise.DROP:
                 out.insert(frame.start, Dropped())
                 message.fate = Fate.DROP
                 return self._carry(out, frame, message)
+            if found is Likeness.MEANT:
+                return self._fail(out, frame.start, Reason.CONTROL_MALFORMED)
             if message.frames or not frame.fin:
                 return self._fail(out, frame.start, Reason.CONTROL_FRAGMENTED)
             if frame.length > self.rules.control_message_size:
@@ -152,7 +158,8 @@ class FrameJudge(MessageJudge):
         if self.control_rate_exceeded(now):
             return self._fail(out, frame.start, Reason.CONTROL_RATE)
         out.remove(frame.start, frame.end)
-        out.pieces.append(JsonPing() if ping else ControlMessage(self._clear(out.data, frame.payload, frame.end)))
+        is_ping = sought is Sought.PING
+        out.pieces.append(JsonPing() if is_ping else ControlMessage(self._clear(out.data, frame.payload, frame.end)))
         return frame.end
 
     def _admit(self, out: Output, frame: Header, message: Message, now: float) -> Reason | None:
@@ -167,7 +174,7 @@ class FrameJudge(MessageJudge):
         message.fate = fate
         if kept and fate is Fate.PASS:
             out.insert(frame.start, kept)
-            self.payload_bytes += message.matched
+            self.payload_bytes += len(message.start)
         return None
 
     def _carry(self, out: Output, frame: Header, message: Message) -> int:

@@ -19,8 +19,8 @@ from functools import lru_cache
 from math import inf
 from typing import Final
 
-from doorward.core.control import PREFIX
-from doorward.core.frame_headers import MASKED
+from doorward.core.control import PREFIX, Likeness, likeness
+from doorward.core.frame_headers import MASKED, unmask
 from doorward.core.frame_judge import FrameJudge, Output
 from doorward.core.frame_messages import JSON_PING, Fate, Message
 from doorward.core.rates import pace
@@ -43,17 +43,32 @@ _REST: Final = _Phase.REST
 _PAYLOAD: Final = _Phase.PAYLOAD
 _ENDED: Final = _Phase.ENDED
 _DELIVER: Final = Gate.DELIVER
-_LAST_OF_PREFIX: Final = len(PREFIX) - 1
+_PREFIX_SIZE: Final = len(PREFIX)
+_NINTH: Final = b'd": \t\n\r'
+"""What stands ninth after the brace of a control message or one that was meant, where nothing parts that from `"type"`:
+its own byte, or one that white space has moved there."""
+_GLANCE: Final = 24
+"""Bytes by which nearly every text that is no control message shows it."""
 _PING_SIZE: Final = len(JSON_PING)
 
 
 @lru_cache(maxsize=1024)
-def _terms(rules: FrameRules) -> tuple[int, int, float, bool, float, float]:
+def _terms(rules: FrameRules) -> tuple[int, int, float, bool, bool, float, float]:
     """What `_skim` asks of the rules, found in one step and shared by all connections of a route."""
     mask_bit, header = (MASKED, 6) if rules.masked else (0, 2)
     limit = inf if rules.message_size is None else rules.message_size
-    watch = rules.control_messages is not Recognise.OFF or rules.json_ping
-    return mask_bit, header, limit, watch, *pace(rules.message_rate)
+    watch = rules.control_messages is not Recognise.OFF
+    return mask_bit, header, limit, watch, rules.json_ping, *pace(rules.message_rate)
+
+
+def _may_be_control(data: bytes, payload: int, end: int, *, masked: bool) -> bool:
+    """Whether the judge has to see the text from `payload` on, which `_skim` could not tell by its second and ninth."""
+    second, third = (data[payload - 3], data[payload - 2]) if masked else (0, 0)
+    if data[payload + 1] ^ second == data[payload + 9] ^ second == 0x22 and data[payload + 10] ^ third != 0x64:
+        return False  # as json.dumps writes {"type": "publish"}
+    last = min(end, payload + _GLANCE)
+    start = unmask(data, payload, last) if masked else data[payload:last]
+    return likeness(start) is not Likeness.NONE
 
 
 class Walker(FrameJudge):
@@ -138,7 +153,7 @@ class Walker(FrameJudge):
         Nothing is decided about the frame where it stops: that is for `_walk`.
         """
         size = len(data)
-        mask_bit, header, limit, watch, interval, window = self._terms
+        mask_bit, header, limit, watch, pings, interval, window = self._terms
         tat = self._message_tat
         messages = payload_bytes = 0
         while at + 1 < size:
@@ -159,16 +174,19 @@ class Walker(FrameJudge):
             end = payload + length
             if end > size or length > limit:
                 break
-            if watch and first == 0x81:
-                # The prefix ends in a full stop, which is rare just there. The rest is compared in `_walk`.
-                if length > _LAST_OF_PREFIX:
-                    last = data[payload + _LAST_OF_PREFIX]
-                    if mask_bit:
-                        last ^= data[payload - 4 + _LAST_OF_PREFIX % 4]
-                    if last == 0x2E:
+            if first == 0x81:
+                if length < _PREFIX_SIZE:
+                    if pings and length == _PING_SIZE:
                         break
-                elif length == _PING_SIZE:
-                    break
+                elif watch:
+                    opening = data[payload] ^ data[payload - 4] if mask_bit else data[payload]
+                    if opening == 0x7B or opening <= 0x20:
+                        # Most of an application's JSON shows by two bytes more that it isn't meant for us.
+                        key = data[payload - 3] if mask_bit else 0
+                        if (data[payload + 1] ^ key != 0x22 or data[payload + 9] ^ key in _NINTH) and _may_be_control(
+                            data, payload, end, masked=mask_bit > 0
+                        ):
+                            break
             after = (now if tat < now else tat) + interval
             if after - now > window:
                 break

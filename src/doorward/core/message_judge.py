@@ -6,7 +6,7 @@ The walker meets frames and asks here when one begins a message; where a server 
 
 from math import inf
 
-from doorward.core.control import PREFIX
+from doorward.core.control import PREFIX, is_meant
 from doorward.core.frame_messages import JSON_PING, Fate
 from doorward.core.rates import NEVER, pace, take
 from doorward.values.decision import Reason
@@ -88,7 +88,7 @@ class WholeMessages(MessageJudge):
             size = len(data)
         else:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            if self._watch and text.startswith(_CONTROL_TEXT):
+            if self._watch and is_meant(text):
                 return self._control(text, size, now)
         if size > self._limit:
             return Violation(Reason.MESSAGE_TOO_BIG)
@@ -114,13 +114,13 @@ class WholeMessages(MessageJudge):
         return Violation(fate) if isinstance(fate, Reason) else fate
 
     def _control(self, text: str, size: int, now: float) -> Judged:
-        """One that begins like a control message is one, or nothing."""
+        """One that begins like a control message, but for white space, is one or nothing."""
         rules = self.rules
         if rules.message_size is not None and size > max(rules.message_size, rules.control_message_size):
             return Violation(Reason.MESSAGE_TOO_BIG)
         if rules.control_messages is Recognise.DROP:
             return Dropped()
-        if size > rules.control_message_size:
+        if size > rules.control_message_size or not text.startswith(_CONTROL_TEXT):
             return Violation(Reason.CONTROL_MALFORMED)
         if self.control_rate_exceeded(now):
             return Violation(Reason.CONTROL_RATE)

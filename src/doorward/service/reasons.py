@@ -151,5 +151,6 @@ HINTS: Final[Mapping[Reason, str]] = {
     Reason.INTERNAL: "the gateway's log has the fault: please report it",
     Reason.EXPIRED: "the client should answer `doorward.renew`, or reconnect with a fresh credential",
     Reason.REVOKED: "the user signs in again",
+    Reason.CONTROL_MALFORMED: 'a space in `{"type":"doorward.`, as json.dumps puts in? It begins with exactly that',
     Reason.BACKEND_GONE: "the backend's own log says why",
 }

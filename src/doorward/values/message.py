@@ -26,7 +26,10 @@ class Boundary(Enum):
 
 @unique
 class Recognise(Enum):
-    """What happens to control messages (PRODUCT section 7): text frames that begin `{"type":"doorward.`"""
+    """What happens to control messages (PRODUCT section 7): text frames that begin `{"type":"doorward.`
+
+    What begins so but for white space is neither: a fault from the client, and dropped from the backend.
+    """
 
     OFF = "off"
     COLLECT = "collect"  # from the client: kept back, and handed out as ControlMessage

@@ -135,6 +135,10 @@ CONTROL_LIES: list[tuple[str, bytes, str]] = [
     ("id-long", text(PREFIX + 'auth","token":"a","id":"' + "i" * 129 + '"}'), "control_malformed"),
     ("bad-utf8", frame(1, PREFIX.encode() + b'ping\xff"}'), "control_malformed"),
     ("too-large", text(PREFIX + 'auth","token":"' + "a" * 9000 + '"}'), "control_malformed"),
+    ("space", text('{"type": "doorward.auth","token":"a"}'), "control_malformed"),
+    ("space-before", text(' {"type":"doorward.ping"}'), "control_malformed"),
+    ("lines", text('{\n  "type": "doorward.ping"\n}'), "control_malformed"),
+    ("space-cut", frame(1, b'{"type": "door', fin=False) + frame(0, b'ward.ping"}'), "control_malformed"),
     ("cut", frame(1, PREFIX.encode() + b'ping"', fin=False) + frame(0, b"}"), "control_fragmented"),
     ("cut-in-prefix", frame(1, b'{"type":"door', fin=False) + frame(0, b'ward.ping"}'), "control_fragmented"),
     (
@@ -158,8 +162,8 @@ def test_a_control_message_that_is_none_closes_with_4400(siege: Standing, sent: 
 
 
 LOOKALIKES = [
-    '{"type": "doorward.ready","connection":"x"}',
-    ' {"type":"doorward.ready"}',
+    '{"type": "doorward","x":"doorward."}',
+    '{"ty pe":"doorward.ready"}',
     '{"Type":"doorward.ready"}',
     '{"type":"doorwardx"}',
     '{"type":"\\u0064oorward.ready"}',
@@ -171,8 +175,8 @@ LOOKALIKES = [
 
 
 @pytest.mark.parametrize("payload", LOOKALIKES, ids=range(len(LOOKALIKES)))
-def test_what_is_not_exactly_the_prefix_is_an_application_message(siege: Standing, payload: str) -> None:
-    """Both ends know the prefix and nothing else: what is none passes, both ways, and changes nothing here."""
+def test_what_is_not_the_prefix_is_an_application_message(siege: Standing, payload: str) -> None:
+    """Both ends know the prefix, and white space in it: what is none passes, both ways, and changes nothing here."""
     with enter(siege, siege.name(), **CONTROLS) as peer:
         peer.hears("ready")
         peer.send(text(payload))

@@ -10,9 +10,13 @@ from doorward.core.control import (
     MAX_SIZE,
     PONG,
     PREFIX,
+    REACH,
     Auth,
+    Likeness,
     Malformed,
     Ping,
+    is_meant,
+    likeness,
     parse_control,
     ready,
     refused,
@@ -108,6 +112,62 @@ def test_so_is_what_is_no_text() -> None:
 )
 def test_a_malformed_one_says_nothing_of_its_content(text) -> None:
     assert "secret" not in repr(said(text))
+
+
+MEANT = [
+    json.dumps({"type": "doorward.auth", "token": "a.b.c"}),
+    json.dumps({"type": "doorward.ping"}, indent=2),
+    '{"type" :"doorward.',
+    '\r\n\t {"type":"doorward.é',
+    " " * (REACH - len(PREFIX)) + PREFIX.decode(),
+    '{ "type" : "doorward.' + "x" * 100,
+]
+OTHERS = [
+    "x",
+    '{"type": "doorward"}',
+    '{"type": "publish", "text": "doorward."}',
+    '{"ty pe":"doorward.ping"}',
+    '{"type":"door ward.ping"}',
+    '{"type":" doorward.ping"}',
+    '{"type"\f:"doorward.ping"}',
+    '{"type"\u00a0:"doorward.ping"}',
+    '\ufeff{"type":"doorward.ping"}',
+    '{"Type": "doorward.ping"}',
+    '{"token":"a.b.c","type":"doorward.auth"}',
+    '["type": "doorward.ping"]',
+    " " * (REACH - len(PREFIX) + 1) + PREFIX.decode(),
+    " " * 100,
+]
+
+
+class TestLikeness:
+    @pytest.mark.parametrize("text", ['{"type":"doorward.', '{"type":"doorward.ping"}', '{"type":"doorward. é'])
+    def test_exact(self, text) -> None:
+        assert likeness(text.encode()) is Likeness.EXACT
+        assert is_meant(text)
+
+    @pytest.mark.parametrize("text", MEANT)
+    def test_meant_is_the_prefix_but_for_white_space(self, text) -> None:
+        assert likeness(text.encode()) is Likeness.MEANT
+        assert is_meant(text)
+
+    @pytest.mark.parametrize("text", OTHERS)
+    def test_what_else_there_is(self, text) -> None:
+        assert likeness(text.encode()) is Likeness.NONE
+        assert not is_meant(text)
+
+    @pytest.mark.parametrize("text", [PREFIX.decode(), *MEANT])
+    def test_it_is_open_until_it_is_told(self, text) -> None:
+        data = text.encode()
+        told = next(end for end in range(len(data) + 1) if likeness(data[:end]) is not Likeness.OPEN)
+        assert data[:told].endswith(b".")
+        assert likeness(data[:told]) is likeness(data)
+
+    @pytest.mark.parametrize("text", OTHERS)
+    def test_what_is_none_never_becomes_one(self, text) -> None:
+        data = text.encode()
+        found = [likeness(data[:end]) for end in range(len(data) + 1)]
+        assert sorted(found, key=(Likeness.NONE, Likeness.OPEN).index, reverse=True) == found
 
 
 class TestWhatWeSay:

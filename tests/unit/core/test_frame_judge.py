@@ -25,11 +25,23 @@ COLLECT = FrameRules(masked=True, control_messages=Recognise.COLLECT)
 DROP = FrameRules(masked=False, message_size=None, control_messages=Recognise.DROP, control_rate=None)
 PINGS = FrameRules(masked=True, json_ping=True)
 AUTH = b'{"type":"doorward.auth","token":"abc"}'
-NEARLY = [
-    b'{"type":"doorwarD.auth"}',
+MEANT = [
+    b'{"type": "doorward.auth", "token": "abc"}',
     b'{"type" :"doorward.auth"}',
     b' {"type":"doorward.a"}',
+    b'{\n  "type": "doorward.ping"\n}',
+    b"\r\n" * 20 + b'{"type"\t:\t"doorward.',
+]
+NEARLY = [
+    b'{"type":"doorwarD.auth"}',
     b'{"type":"doorward"}...',
+    b'{"type": "doorward", "x": "."}',
+    b'{"type": "publish", "x": "."}',
+    b'{"type":"delete","x":"doorward."}',
+    b'{\n  "type": "doorward"\n}',
+    b'{"ty pe":"doorward.auth"}',
+    b" " * 47 + PREFIX,
+    b" " * 100,
 ]
 BEFORE = frame(0x82, "before")
 AFTER = frame(0x82, "after")
@@ -67,13 +79,21 @@ def test_what_is_nearly_one_passes(text: bytes) -> None:
     assert both(COLLECT, data) == [data]
 
 
+@pytest.mark.parametrize("key", [KEY, ZERO_KEY, b'{"ty'])
+@pytest.mark.parametrize("text", MEANT)
+def test_what_was_meant_to_be_one_is_not_delivered(text: bytes, key: bytes) -> None:
+    """A proof that is written with a space is still a proof: no backend may read it."""
+    fails(COLLECT, BEFORE + frame(0x81, text, key=key) + AFTER, Reason.CONTROL_MALFORMED, after=BEFORE)
+    fails(COLLECT, BEFORE + frame(0x81, text + b"x" * 70000, key=key), Reason.MESSAGE_TOO_BIG, after=BEFORE)
+
+
 def test_binary_is_none() -> None:
-    data = frame(0x82, AUTH)
+    data = frame(0x82, AUTH) + frame(0x82, MEANT[0])
     assert both(COLLECT, data) == [data]
 
 
 def test_without_recognition_it_is_any_text() -> None:
-    data = frame(0x81, AUTH) + frame(0x01, PREFIX) + frame(0x80, b"x")
+    data = frame(0x81, AUTH) + frame(0x81, MEANT[0]) + frame(0x01, PREFIX) + frame(0x80, b"x")
     assert both(FrameRules(masked=True), data) == [data]
 
 
@@ -156,7 +176,24 @@ def test_a_control_message_in_fragments(cut: list[bytes], last: bool) -> None:
 @pytest.mark.parametrize(
     "cut",
     [
+        [MEANT[0]],
+        [MEANT[0][:8], b"", MEANT[0][8:]],
+        [*(bytes([byte]) for byte in MEANT[-1])],
+        [b"  ", PREFIX],
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_what_was_meant_to_be_one_in_fragments(cut: list[bytes], last: bool) -> None:
+    fails(COLLECT, BEFORE + fragments(*cut, last=last), Reason.CONTROL_MALFORMED, after=BEFORE)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
         [b"", b""],
+        [b" " * 30, b" " * 30],
+        [b" " * 30, b" " * 30, b"    " + PREFIX],
+        [MEANT[0][:8], b"x"],
         [PREFIX[:5], b"other", b"end"],
         [PREFIX[:17], b""],
         [PREFIX[:9], PREFIX[9:17]],
@@ -219,6 +256,15 @@ def test_a_control_message_from_the_backend_is_dropped(size: int) -> None:
     assert (walker.messages, walker.payload_bytes) == (2, 11)
     chunks = (data[at : at + 7] for at in range(0, len(data), 7))
     assert joined(piece for chunk in chunks for piece in walker.feed(chunk, 0.0)) == expected
+
+
+@pytest.mark.parametrize("text", MEANT)
+def test_so_is_what_was_meant_to_be_one(text: bytes) -> None:
+    data = clear(0x82, b"before") + clear(0x81, text) + clear(0x82, b"after")
+    expected = [clear(0x82, b"before"), Dropped(), clear(0x82, b"after")]
+    assert both(DROP, data) == expected
+    parts = clear(0x01, text[:9]) + clear(0x00) + clear(0x00, text[9:]) + clear(0x80, b"more")
+    assert both(DROP, clear(0x82, b"before") + parts + clear(0x82, b"after")) == expected
 
 
 def test_so_is_one_in_fragments() -> None:

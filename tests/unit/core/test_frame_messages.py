@@ -2,9 +2,9 @@
 
 import pytest
 
-from doorward.core.control import PREFIX
+from doorward.core.control import PREFIX, Likeness
 from doorward.core.frame_headers import BINARY, CONTINUATION, TEXT, Header
-from doorward.core.frame_messages import JSON_PING, Fate, Message
+from doorward.core.frame_messages import JSON_PING, Fate, Message, Sought
 from doorward.values.decision import Reason
 from doorward.values.message import FrameRules, Recognise
 
@@ -24,8 +24,8 @@ def message(*lengths: int, fate: Fate = Fate.PASS) -> Message:
     return begun
 
 
-def fault(begun: Message, frame: Header, *, wanted: bytes = b"") -> Reason | None:
-    return begun.fault(frame, RULES, wanted=wanted)
+def fault(begun: Message, frame: Header, *, sought: Sought = Sought.NOTHING) -> Reason | None:
+    return begun.fault(frame, RULES, sought=sought)
 
 
 def test_order() -> None:
@@ -44,12 +44,13 @@ def test_size_is_the_sum() -> None:
 
 
 def test_what_may_be_a_control_message_has_that_limit() -> None:
-    assert fault(message(), header(TEXT, 8192), wanted=PREFIX) is None
-    assert fault(message(), header(TEXT, 8193), wanted=PREFIX) is Reason.MESSAGE_TOO_BIG
+    assert fault(message(), header(TEXT, 8192), sought=Sought.CONTROL) is None
+    assert fault(message(), header(TEXT, 8193), sought=Sought.CONTROL) is Reason.MESSAGE_TOO_BIG
 
 
 def test_no_limit_is_none() -> None:
-    assert Message().fault(header(TEXT, 1 << 62), FrameRules(masked=True, message_size=None), wanted=b"") is None
+    unlimited = FrameRules(masked=True, message_size=None)
+    assert Message().fault(header(TEXT, 1 << 62), unlimited, sought=Sought.NOTHING) is None
 
 
 def test_frames_and_empty_frames() -> None:
@@ -61,29 +62,38 @@ def test_frames_and_empty_frames() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "wanted"),
+    ("frame", "sought"),
     [
-        (header(TEXT, len(PREFIX) - 1), b""),
-        (header(TEXT, len(PREFIX)), PREFIX),
-        (header(TEXT, 70000), PREFIX),
-        (header(TEXT, 0, fin=False), PREFIX),
-        (header(TEXT, len(JSON_PING)), JSON_PING),
-        (header(TEXT, len(JSON_PING), fin=False), PREFIX),
-        (header(BINARY, 100), b""),
-        (header(BINARY, len(JSON_PING)), b""),
-        (header(TEXT, 100, compressed=True), b""),
+        (header(TEXT, len(PREFIX) - 1), Sought.NOTHING),
+        (header(TEXT, len(PREFIX)), Sought.CONTROL),
+        (header(TEXT, 70000), Sought.CONTROL),
+        (header(TEXT, 0, fin=False), Sought.CONTROL),
+        (header(TEXT, len(JSON_PING)), Sought.PING),
+        (header(TEXT, len(JSON_PING), fin=False), Sought.CONTROL),
+        (header(BINARY, 100), Sought.NOTHING),
+        (header(BINARY, len(JSON_PING)), Sought.NOTHING),
+        (header(TEXT, 100, compressed=True), Sought.NOTHING),
     ],
 )
-def test_what_a_message_may_be(frame: Header, wanted: bytes) -> None:
-    assert Message().wanted(frame, WATCHING) == wanted
-    assert Message().wanted(frame, RULES) == b""
+def test_what_a_message_may_be(frame: Header, sought: Sought) -> None:
+    assert Message().sought(frame, WATCHING) is sought
+    assert Message().sought(frame, RULES) is Sought.NOTHING
 
 
 def test_what_a_message_may_still_be() -> None:
     begun = Message()
-    begun.keep(header(TEXT, 5, fin=False), b"first frame")
-    begun.keep(header(CONTINUATION, 0, fin=False), b"second")
-    assert begun.wanted(header(CONTINUATION, 50), WATCHING) == PREFIX[5:]
+    begun.keep(header(TEXT, 5, fin=False), b"first frame", PREFIX[:5])
+    begun.keep(header(CONTINUATION, 0, fin=False), b"second", b"")
+    assert begun.sought(header(CONTINUATION, 50), WATCHING) is Sought.CONTROL
+    assert begun.compare(Sought.CONTROL, PREFIX[5:] + b"x") is Likeness.EXACT
+    assert begun.compare(Sought.CONTROL, PREFIX[5:-1]) is Likeness.OPEN
+    assert begun.compare(Sought.CONTROL, PREFIX) is Likeness.NONE
     assert (begun.kept, begun.left, begun.frames, begun.empty) == (b"first framesecond", 0, 2, 1)
     begun.fate = Fate.PASS
-    assert begun.wanted(header(CONTINUATION, 50), WATCHING) == b""
+    assert begun.sought(header(CONTINUATION, 50), WATCHING) is Sought.NOTHING
+
+
+def test_a_json_ping_is_that_and_nothing_else() -> None:
+    assert Message().compare(Sought.PING, JSON_PING) is Likeness.EXACT
+    assert Message().compare(Sought.PING, JSON_PING[:9]) is Likeness.OPEN
+    assert Message().compare(Sought.PING, b" " + JSON_PING[1:]) is Likeness.NONE

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.core.control import MAX_SIZE, PREFIX
+from doorward.core.control import MAX_SIZE, PREFIX, REACH
 from doorward.core.frame_headers import BINARY, TEXT, encode_frame
 from doorward.core.frame_messages import Fate
 from doorward.core.frames import Walker
@@ -33,10 +33,20 @@ RULES = FrameRules(
     json_ping=True,
 )
 PING = PREFIX.decode() + 'ping"}'
+MEANT = '{"type": "doorward.ping"}'
 MESSAGES = st.sampled_from(
     [
         *["", "x", "é" * 49 + "xx", "é" * 51, "x" * 101, '{"type":"ping"}', '{"type":"door', PING, PREFIX.decode()],
-        *[b"", b"x", PREFIX, b"x" * 101, PREFIX.decode() + "x" * MAX_SIZE],
+        *[
+            MEANT,
+            "\n " + PING,
+            MEANT + "é" * 40,
+            " " * (REACH - len(PREFIX)) + PREFIX.decode(),
+            " " * (REACH - len(PREFIX) + 1) + PREFIX.decode(),
+            "\ufeff" + PING,
+        ],
+        *['{"type": "publish", "x": 1}', '{"type":"delete","x":"doorward."}', '{ "type" : "doorward" }'],
+        *[b"", b"x", PREFIX, MEANT.encode(), b"x" * 101, PREFIX.decode() + "x" * MAX_SIZE],
     ]
 )
 
@@ -105,6 +115,18 @@ def test_a_renewal_may_be_larger_than_a_message() -> None:
 )
 def test_control_messages_as_the_rules_say(recognise, found) -> None:
     assert WholeMessages(replace(RULES, control_messages=recognise)).judge(PING, b"", 0.0) == found
+
+
+@pytest.mark.parametrize(
+    ("recognise", "found"),
+    [
+        (Recognise.COLLECT, Violation(Reason.CONTROL_MALFORMED)),
+        (Recognise.DROP, Dropped()),
+        (Recognise.OFF, Fate.PASS),
+    ],
+)
+def test_what_was_meant_to_be_one_is_not_delivered(recognise, found) -> None:
+    assert WholeMessages(replace(RULES, control_messages=recognise)).judge(MEANT, b"", 0.0) == found
 
 
 def test_the_gate_and_the_rate() -> None:

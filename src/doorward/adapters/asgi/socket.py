@@ -15,7 +15,7 @@ from typing import Final
 
 from doorward.adapters.asgi.parts import Message, Receive, Send
 from doorward.adapters.asgi.rules import client_rules
-from doorward.core.control import PREFIX
+from doorward.core.control import is_meant
 from doorward.core.frame_messages import Fate
 from doorward.core.message_judge import Judged, WholeMessages
 from doorward.ports import Clock, Traffic
@@ -31,8 +31,6 @@ FAREWELL_WITHIN: Final = 6.0
 """Seconds for what is still on its way to the server. Live gives up waiting for a Close a little earlier."""
 NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
-
-_CONTROL: Final = PREFIX.decode()
 
 
 class ConnectionClosedError(OSError):
@@ -162,7 +160,7 @@ class Socket:
             raise self._too_late()
         if kind == "websocket.send":
             text = message.get("text")
-            if self._controls and text is not None and text.startswith(_CONTROL):
+            if self._controls and text is not None and is_meant(text):
                 self._dropped("from the application")
                 return
             await self._lock.acquire()

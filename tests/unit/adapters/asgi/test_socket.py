@@ -184,6 +184,7 @@ async def test_one_reader_at_a_time() -> None:
         ("x" * 65537, 1009, "message_too_big"),
         (b"x" * 65537, 1009, "message_too_big"),
         ('{"type":"doorward.what"}', 4400, "control_malformed"),
+        ('{"type": "doorward.auth", "token": "secret"}', 4400, "control_malformed"),
     ],
 )
 async def test_a_message_against_the_rules_closes(said, code, reason) -> None:
@@ -252,11 +253,12 @@ async def test_pings_are_the_servers_and_nobody_is_closed_for_a_pong() -> None:
 # ---- from the application
 
 
-async def test_a_control_message_of_the_applications_is_dropped() -> None:
+@pytest.mark.parametrize("text", ['{"type":"doorward.ready"}', '{"type": "doorward.ready"}'])
+async def test_a_control_message_of_the_applications_is_dropped(text) -> None:
     async def app(scope, receive, send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        await send({"type": "websocket.send", "text": '{"type":"doorward.ready"}'})
+        await send({"type": "websocket.send", "text": text})
         await send({"type": "websocket.send", "text": "mine"})
         await receive()
 
@@ -266,7 +268,7 @@ async def test_a_control_message_of_the_applications_is_dropped() -> None:
         assert [event.detail for event in it.audited("dropped_message")] == ["from the application"]
     async with visit(app) as it:  # where they are off it is its own affair
         await it.server.told("websocket.send", 2)
-        assert it.server.texts() == ['{"type":"doorward.ready"}', "mine"]
+        assert it.server.texts() == [text, "mine"]
 
 
 async def test_sends_are_one_at_a_time_and_in_order() -> None:
