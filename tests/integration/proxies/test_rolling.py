@@ -20,8 +20,8 @@ LATE = count()
 DRAINING = re.compile(r"doorward:draining; retry_after=\d+")
 ANOTHER = "127.0.0.1:8810"
 
-# what the pages say of two gateways, with checks more often than there, and as patient as there: by itself HAProxy waits
-# no longer than its interval, and a disk that is slow for 400 ms would take out both gateways at once
+# what the pages say of two gateways, with checks more often than there, and as patient: by itself HAProxy waits no
+# longer than its interval, and a disk that is slow for 400 ms would take out both gateways at once
 TWO = {
     "nginx": {
         "server {\n": (
