@@ -24,7 +24,7 @@ def accept_of(key: str) -> str:
 
 @dataclass(frozen=True)
 class Heard:
-    """One answer, and whatever came after its head."""
+    """One answer, and whatever came after its head. The status is 0 where there was none in HTTP/1."""
 
     status: int
     headers: dict[str, str]
@@ -38,12 +38,14 @@ class Heard:
 
 
 def heard(raw: bytes) -> Heard:
+    if not raw.startswith(b"HTTP/1."):
+        return Heard(0, {}, b"", raw)
     head, _, rest = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     names = [line.partition(":")[0].lower() for line in lines]
     assert len(set(names)) == len(names), f"a header twice: {names}"
     headers = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in lines}
-    return Heard(int(first.split(" ")[1]) if raw else 0, headers, rest, raw)
+    return Heard(int(first.split(" ")[1]), headers, rest, raw)
 
 
 async def exchange(port: int, data: bytes, *, source: str) -> Heard:
@@ -65,45 +67,66 @@ async def exchange(port: int, data: bytes, *, source: str) -> Heard:
             await writer.wait_closed()
 
 
-async def knock(
-    port: int, data: bytes, *, source: str, patience: float, is_closed: bool, at_work: Callable[[], bool]
-) -> Heard:
-    """The same at a server that keeps its connections: one whole answer, and of a 101 all until the Close.
+class _Ear(asyncio.Protocol):
+    """Keeps all that was heard, whatever became of the connection then: a StreamReader forgets it at a reset."""
 
-    A server that says nothing for `patience` seconds, and is not `at_work`, has said nothing. `is_closed`: the server
-    says Close first.
+    def __init__(self) -> None:
+        self.heard = b""
+        self.is_over = False
+        self._more = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += data
+        self._more.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_over = True
+        self._more.set()
+
+    async def until(self, enough: Callable[[bytes], bool]) -> None:
+        """Until it is enough, or nothing more will come."""
+        while not (self.is_over or enough(self.heard)):
+            self._more.clear()
+            await self._more.wait()
+
+
+async def knock(port: int, data: bytes, *, source: str, is_closed: bool = False, is_last: bool = False) -> Heard:
+    """The same at a server that keeps its connections: one whole answer, and of a 101 all until its end.
+
+    `is_closed`: the server says Close first. `is_last`: nothing comes after `data`, which the server is told: the end
+    is its to make. Raises TimeoutError when it neither answers nor ends the connection.
     """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
-    said = b""
-    loop = asyncio.get_running_loop()
-
-    def wait_on(limit: asyncio.Timeout) -> None:
-        if not limit.expired() and at_work():
-            with suppress(RuntimeError):  # it was quick
-                limit.reschedule(loop.time() + WITHIN)
-
+    transport, ear = await asyncio.get_running_loop().create_connection(_Ear, "127.0.0.1", port, local_addr=(source, 0))
     try:
-        with suppress(TimeoutError, ConnectionError):
-            writer.write(data)
-            async with asyncio.timeout(patience) as limit:
-                loop.call_later(patience / 2, wait_on, limit)
-                said += await reader.readuntil(b"\r\n\r\n")
-                if said.startswith(b"HTTP/1.1 101 ") and is_closed:
-                    said += await reader.read(4)
-                if said.startswith(b"HTTP/1.1 101 "):
-                    writer.write(CLOSE)
-                length = re.search(rb"(?im)^content-length: *([0-9]+)\r$", said)
-                if length is not None:
-                    said += await reader.readexactly(int(length[1]))
-                else:
-                    said += await reader.read(-1)
-    except asyncio.IncompleteReadError as early:
-        said += early.partial
+        async with asyncio.timeout(WITHIN):
+            transport.write(data)
+            if is_last:
+                transport.write_eof()
+            await ear.until(lambda said: b"\r\n\r\n" in said)
+            if ear.heard.startswith(b"HTTP/1.1 101 "):
+                if is_closed:
+                    await ear.until(_has_frame)
+                transport.write(CLOSE)
+                await ear.until(lambda said: False)
+            else:
+                await ear.until(_is_whole)
     finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-    return heard(said)
+        transport.abort()
+        await ear.until(lambda said: False)
+    return heard(ear.heard)
+
+
+def _has_frame(said: bytes) -> bool:
+    """Is there one frame, of up to 125 bytes, after the head?"""
+    frame = said.partition(b"\r\n\r\n")[2]
+    return len(frame) > 1 and len(frame) >= 2 + frame[1]
+
+
+def _is_whole(said: bytes) -> bool:
+    """Is there a body as long as the head says? Without a length it ends with the connection."""
+    head, _, body = said.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: *([0-9]+)\r?$", head)
+    return length is not None and len(body) >= int(length[1])
 
 
 def proxy_header(told: dict[str, Any], *, port: int) -> bytes:
