@@ -284,6 +284,16 @@ class Parts:
         self.bugs.append((where, error))
 
 
+class Held:
+    """Turns that come when the test says so."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Callable[[], None]] = []
+
+    def wait(self, piece: Callable[[], None]) -> None:
+        self.pieces.append(piece)
+
+
 @dataclass
 class Gateway:
     """A listener on loopback with its stand-ins."""

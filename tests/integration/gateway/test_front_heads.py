@@ -6,7 +6,6 @@ The whole chain with the real door runs the same rows in tests/doors; here it is
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from doorward.adapters.gateway.listening import SPARE
 from doorward.core.refusing import PHRASES
 from doorward.values.decision import Reason
-from tests.integration.gateway.standing_in import ACCEPT, KEY, REFUSE_BY_CLOSE, gateway, refuse_with, until
+from tests.integration.gateway.standing_in import ACCEPT, KEY, REFUSE_BY_CLOSE, Held, gateway, refuse_with, until
 from tests.integration.gateway.wires import backend, client, echo, head, text, then, upgraded
 
 BASE = head()
@@ -401,16 +400,6 @@ async def test_a_bug_of_ours_after_the_decision_is_a_500_and_never_behind_a_101(
         gate.parts.bugs.clear()
 
 
-class Held:
-    """Turns that come when the test says so."""
-
-    def __init__(self) -> None:
-        self.pieces: list[Callable[[], None]] = []
-
-    def wait(self, piece: Callable[[], None]) -> None:
-        self.pieces.append(piece)
-
-
 async def test_who_waits_for_a_turn_is_not_read_and_leaves_a_record_when_it_never_comes() -> None:
     async with gateway() as gate, client(gate.port) as peer:
         gate.listener.turns = held = Held()
@@ -425,3 +414,29 @@ async def test_who_waits_for_a_turn_is_not_read_and_leaves_a_record_when_it_neve
         held.pieces.pop()()
         assert [deny.reason for deny in gate.door.refusals] == [Reason.PEER_LEFT]
         assert gate.door.lives == []
+
+
+async def test_those_who_are_late_wait_for_a_turn_as_well() -> None:
+    """A thousand silent connections that came at once are late at once: 100 ms of the loop in one pass."""
+    async with gateway(handshake_timeout=0.1) as gate, client(gate.port) as silent, client(gate.port) as slow:
+        gate.listener.turns = held = Held()
+        slow.send(BASE[:10])
+        await until(lambda: len(held.pieces) == 3)
+        assert gate.door.refusals == []
+        for piece in held.pieces:
+            piece()
+        with pytest.raises(ConnectionResetError):
+            await silent.rest(3)
+        assert (await slow.rest(3)).startswith(b"HTTP/1.1 408 ")
+        assert [deny.reason for deny in gate.door.refusals] == [Reason.HEAD_TIMEOUT] * 2
+
+
+async def test_whose_head_came_in_time_and_had_to_wait_is_not_late() -> None:
+    async with gateway(handshake_timeout=0.1) as gate, client(gate.port) as peer:
+        gate.listener.turns = held = Held()
+        peer.send(head("/healthz"))
+        await until(lambda: len(held.pieces) == 2)  # the head, and then the deadline
+        for piece in held.pieces:
+            piece()
+        assert (await peer.rest(3)).startswith(b"HTTP/1.1 200 ")
+        assert gate.door.refusals == []

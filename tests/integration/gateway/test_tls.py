@@ -1,15 +1,18 @@
 """Our own TLS: the versions and suites that are spoken, certificates that change under way, and no way around."""
 
+import asyncio
 import contextlib
 import ssl
 import time
 
 import pytest
 
+from doorward.adapters.gateway.sockets import is_there
 from doorward.adapters.gateway.tls import client_context, server_context
 from tests.integration.gateway.certificates import Authority
-from tests.integration.gateway.standing_in import gateway, until
+from tests.integration.gateway.standing_in import Held, gateway, until
 from tests.integration.gateway.test_front_heads import parse
+from tests.integration.gateway.tls_by_hand import ByHand
 from tests.integration.gateway.wires import backend, client, echo, head, text, then, upgraded
 
 REFUSED = (ssl.SSLError, ConnectionError)  # uvloop cuts without an alert
@@ -176,3 +179,67 @@ async def test_many_failed_tls_handshakes_leave_nothing(serving):
                 with contextlib.suppress(ConnectionError):
                     await peer.rest(2)
         await until(lambda: not gate.listener.fronts)
+
+
+async def test_each_flight_of_a_tls_handshake_waits_for_a_turn(serving, authority):
+    """Where keys are agreed upon as soon as somebody asks, a flood that only asks takes all of the loop's time."""
+    other_group = speaking(authority, ssl.TLSVersion.TLSv1_3)  # offers X25519, and is asked for P-256: one flight more
+    async with gateway(tls=serving) as gate:
+        gate.listener.turns = held = Held()
+        connecting = asyncio.ensure_future(
+            asyncio.open_connection("127.0.0.1", gate.port, ssl=other_group, server_hostname="gw.example")
+        )
+        for _ in range(2):
+            await until(lambda: held.pieces)
+            assert not connecting.done()
+            held.pieces.pop()()
+            assert held.pieces == []
+        _, writer = await connecting
+        await until(lambda: held.pieces)  # the client's last flight
+        held.pieces.pop()()
+        writer.write(head())
+        await until(lambda: held.pieces)  # and the head, as without TLS
+        writer.transport.abort()
+
+
+async def test_who_is_gone_before_its_turn_gets_no_keys(pair, trusting):
+    context = server_context(certificate=pair.certificate, key=pair.key, minimum="1.3")
+    begun = []
+    context.sni_callback = lambda *_: begun.append(1)
+    async with gateway(tls=context) as gate:
+        gate.listener.turns = held = Held()
+        async with client(gate.port) as peer:
+            peer.send(ByHand(peer, trusting).hello())
+            await until(lambda: held.pieces)
+        (front,) = gate.listener.fronts
+        await until(lambda: not is_there(front.raw, unheard=False))
+        held.pieces.pop()()
+        await until(lambda: not gate.listener.fronts)
+        assert begun == []
+
+
+async def test_what_comes_with_the_last_flight_and_what_comes_right_after_is_all_there(serving, trusting):
+    async with backend(then(echo)) as port, gateway(port, tls=serving) as gate, client(gate.port) as peer:
+        tls = ByHand(peer, trusting)
+        await tls.handshake(last=head() + text("with the last flight"))
+        for number in range(50):
+            tls.send(text(f"message {number}"))
+        async with asyncio.timeout(10):
+            said = await tls.until(b"message 49")
+        assert b"with the last flight" in said
+        assert all(f"message {number}".encode() in said for number in range(50))
+
+
+async def test_a_bug_of_ours_in_a_tls_turn_ends_that_connection_alone(serving, trusting):
+    async with gateway(tls=serving) as gate:
+        gate.listener.turns = held = Held()
+        async with client(gate.port) as peer:
+            peer.send(ByHand(peer, trusting).hello())
+            await until(lambda: held.pieces)
+            (front,) = gate.listener.fronts
+            front.raw.get_protocol()._context = None
+            held.pieces.pop()()
+            with pytest.raises(ConnectionResetError):
+                await peer.rest(3)
+        assert [where for where, _ in gate.parts.bugs] == ["tls"]
+        gate.parts.bugs.clear()

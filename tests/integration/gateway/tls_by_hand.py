@@ -1,5 +1,6 @@
 """TLS over a raw client, record by record, so that what stands before it goes into the same segment."""
 
+import contextlib
 import ssl
 
 from tests.integration.gateway.wires import Client
@@ -12,7 +13,14 @@ class ByHand:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="gw.example")
         self._got = b""
 
-    async def handshake(self, *, first: bytes) -> None:
+    def hello(self) -> bytes:
+        """The first flight, which is not sent."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.do_handshake()
+        return self._outgoing.read()
+
+    async def handshake(self, *, first: bytes = b"", last: bytes = b"") -> None:
+        """`first` stands before TLS, in its first segment; `last` within it, in the segment of the last flight."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -21,11 +29,12 @@ class ByHand:
                 first = b""
                 self._incoming.write(await self._peer.reader.read(65536))
             else:
-                self._peer.send(self._outgoing.read())
+                self.send(last)
                 return
 
     def send(self, data: bytes) -> None:
-        self._tls.write(data)
+        if data:
+            self._tls.write(data)
         self._peer.send(self._outgoing.read())
 
     async def until(self, end: bytes) -> bytes:

@@ -161,10 +161,14 @@ class Front(asyncio.Protocol):
             self._listener.turns.wait(partial(self._knock, handshake, head.surplus))
 
     def _late(self) -> None:
+        """A thousand who came at once are late at once."""
+        self._listener.turns.wait(self._too_late)
+
+    def _too_late(self) -> None:
         """The head was not complete in time: 408 where something was said, a cut where nothing was."""
-        if self._over:
+        if self._over or self._head is None:
             return
-        if self._transport is not None and self._head is not None and (self._head.begun or self._came):
+        if self._transport is not None and (self._head.begun or self._came):
             self._refuse_unseen(_TIMEOUT, head=self._head)
             return
         self._listener.parts.door.refuse(self.wire(), _TIMEOUT)
@@ -316,6 +320,11 @@ class Front(asyncio.Protocol):
         self._shown()
         self._listener.fronts.discard(self)
         self._listener.left()
+
+    def failed(self, error: Exception) -> None:
+        """A bug of ours before TLS was there: audited, and it ends this connection alone."""
+        self._listener.parts.wrong("tls", error)
+        self._cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._over = True

@@ -13,7 +13,7 @@ from doorward.adapters.gateway.front import Front, peer_address
 from doorward.adapters.gateway.parts import FrontParts, Where
 from doorward.adapters.gateway.proxy_protocol import Malformed, read_proxy
 from doorward.adapters.gateway.relay_rules import RuleBook
-from doorward.adapters.gateway.secured import Secured, secure
+from doorward.adapters.gateway.secured import Securing
 from doorward.adapters.gateway.sockets import cut, find_vanished
 from doorward.adapters.gateway.turns import Afterwards, Turns
 from doorward.service.asking import Pending
@@ -39,7 +39,7 @@ class Listener:
         self.rule_book = RuleBook(b"doorward:" + parts.entropy.bytes(_MARKER_SIZE))
         self.fronts: set[Front] = set()
         self.headless = Pending()
-        self.turns = Turns(loop)
+        self.turns = Turns(loop, is_anyone_live=lambda: self.count > len(self.fronts))
         self.afterwards = Afterwards(loop)
         self.count = 0
         self._servers: list[asyncio.Server] = []
@@ -84,7 +84,9 @@ class Listener:
         parts = self.parts
         front = Front(self)
         context = parts.tls
-        inner: Front | Secured = front if context is None else secure(front, context, within=parts.handshake_timeout)
+        inner: Front | Securing = front
+        if context is not None:
+            inner = Securing(front, context, within=parts.handshake_timeout, wait=self.turns.wait)
         return Proxied(self, front, inner) if parts.proxy_protocol else inner
 
     def left(self) -> None:
@@ -106,7 +108,7 @@ class Proxied(asyncio.Protocol):
 
     __slots__ = ("_data", "_front", "_inner", "_listener")
 
-    def __init__(self, listener: Listener, front: Front, inner: Front | Secured) -> None:
+    def __init__(self, listener: Listener, front: Front, inner: Front | Securing) -> None:
         self._listener = listener
         self._front = front
         self._inner = inner
@@ -133,9 +135,7 @@ class Proxied(asyncio.Protocol):
         inner = self._inner
         transport.set_protocol(inner)
         inner.connection_made(transport)
-        if isinstance(inner, Secured):
-            inner.feed(rest)
-        elif rest:
+        if rest:
             inner.data_received(rest)
 
     def _cut(self) -> None:

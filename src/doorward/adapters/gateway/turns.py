@@ -1,18 +1,32 @@
 """Who is not live yet waits for a turn: one piece of a handshake's work, and then the loop looks at who is live.
 
-So a flood of handshakes, whatever is wrong with them, delays a message by a piece and not by the flood. Who waits is
-not read from meanwhile: what it sends stays in the kernel. Measured by bench/flood.py.
+So a flood of handshakes, whatever is wrong with them, delays a message by a piece and not by the flood. And most
+messages not even by that: while anybody is live, the pieces together have a share of the loop's time, and the rest of
+it is nobody's but theirs who are live. Who waits is not read from meanwhile: what it sends stays in the kernel.
+Measured by bench/flood.py.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-RESTS: Final = 2
+PASSES: Final = 2
 """Passes of the loop between two pieces, while others wait: for the door's task that a piece begins, and for what that
 begins in its turn. A pass costs a microsecond, a piece a hundred."""
 
+REST: Final = 2.0
+"""Seconds without a piece for each second of them: most messages then come and go between two pieces."""
+
+RESERVE: Final = 0.02
+"""Seconds of rest that may be owed before any is given: a few dozen handshakes at once are no flood."""
+
+LEAST_REST: Final = 0.002
+"""Seconds. The loop's timers have milliseconds, and it is to sleep in a rest, and not to spin."""
+
+LONGEST: Final = 0.01
+"""Seconds of one piece that count: what took longer was kept waiting by the machine."""
 
 WHILE_MORE_COME: Final = 2
 WHEN_ALL_HAVE_COME: Final = 16
@@ -51,14 +65,26 @@ class Afterwards:
 
 
 class Turns:
-    """First come, first served, on one loop. A piece never raises: it ends its own connection."""
+    """First come, first served, on one loop. A piece never raises: it ends its own connection.
 
-    __slots__ = ("_going", "_loop", "_waiting")
+    `is_anyone_live`: is there somebody whom a piece could delay? `seconds`: a clock that only goes forward.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_free_at", "_going", "_is_anyone_live", "_loop", "_seconds", "_waiting")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_anyone_live: Callable[[], bool],
+        seconds: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._loop = loop
+        self._is_anyone_live = is_anyone_live
+        self._seconds = seconds
         self._waiting: deque[Callable[[], None]] = deque()
         self._going = False
+        self._free_at = 0.0  # when all the rest that pieces owe would have been given
 
     def wait(self, piece: Callable[[], None]) -> None:
         """`piece` is called once, at its turn; where nobody waits, that is before the loop looks for news again."""
@@ -68,15 +94,24 @@ class Turns:
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
+        began = self._seconds()
+        owed = self._free_at - began
+        if owed > RESERVE:
+            if self._is_anyone_live():
+                self._loop.call_later(max(owed - RESERVE, LEAST_REST), self._next)
+                return
+            owed = 0.0
         piece = self._waiting.popleft()
         if self._waiting:
-            self._loop.call_soon(self._rest, RESTS - 1)
+            self._loop.call_soon(self._pass, PASSES - 1)
         else:
             self._going = False
         piece()
+        took = min(self._seconds() - began, LONGEST)
+        self._free_at = began + max(owed, 0.0) + took * (1 + REST)
 
-    def _rest(self, more: int) -> None:
+    def _pass(self, more: int) -> None:
         if more:
-            self._loop.call_soon(self._rest, more - 1)
+            self._loop.call_soon(self._pass, more - 1)
         else:
             self._loop.call_soon(self._next)

@@ -7,27 +7,70 @@ from typing import Any, cast
 
 import pytest
 
-from doorward.adapters.gateway.turns import RESTS, WHEN_ALL_HAVE_COME, WHILE_MORE_COME, Afterwards, Turns
+from doorward.adapters.gateway.turns import (
+    LEAST_REST,
+    LONGEST,
+    PASSES,
+    RESERVE,
+    REST,
+    WHEN_ALL_HAVE_COME,
+    WHILE_MORE_COME,
+    Afterwards,
+    Turns,
+)
 
 
 class Passes:
-    """As much of an event loop as Turns needs: `run` is one pass, which runs what was ready when it began."""
+    """As much of an event loop as Turns needs: `run` is one pass, which runs what was ready when it began. Time stands
+    still but in `work` and in `sleep`."""
 
     def __init__(self) -> None:
         self.ready: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self.later: list[tuple[float, Callable[..., None]]] = []
+        self.now = 1000.0
 
     def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
         self.ready.append((callback, arguments))
+
+    def call_later(self, delay: float, callback: Callable[..., None]) -> None:
+        self.later.append((self.now + delay, callback))
 
     def run(self) -> None:
         for _ in range(len(self.ready)):
             callback, arguments = self.ready.popleft()
             callback(*arguments)
 
+    def sleep(self) -> float:
+        """Until the next timer, as a loop does that has nothing to do. How long."""
+        assert not self.ready
+        before = self.now
+        self.now, callback = self.later.pop(0)
+        self.ready.append((callback, ()))
+        return self.now - before
 
-def made() -> tuple[Passes, Turns]:
+    def seconds(self) -> float:
+        return self.now
+
+    def work(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def made(*, live: bool = True) -> tuple[Passes, Turns]:
     passes = Passes()
-    return passes, Turns(cast(Any, passes))
+    return passes, Turns(cast(Any, passes), is_anyone_live=lambda: live, seconds=passes.seconds)
+
+
+def flood(passes: Passes, turns: Turns, *, pieces: int, each: float) -> list[float]:
+    """So many pieces at once, of `each` seconds; the rests between them."""
+    for _ in range(pieces):
+        turns.wait(partial(passes.work, each))
+    rests = []
+    while passes.ready or passes.later:
+        if passes.ready:
+            passes.run()
+        else:
+            rests.append(passes.sleep())
+    return rests
 
 
 def test_who_is_alone_waits_for_nobody() -> None:
@@ -52,7 +95,7 @@ def test_of_a_flood_there_is_one_piece_between_two_looks_at_the_live() -> None:
         looks.append(len(done) - before)
     assert max(looks) == 1
     assert done == list(range(1000)), "first come, first served"
-    assert len(looks) == 999 * (RESTS + 1) + 1
+    assert len(looks) == 999 * (PASSES + 1) + 1
 
 
 def test_what_a_piece_begins_is_done_before_the_next_piece() -> None:
@@ -103,6 +146,48 @@ def test_one_slow_head_has_one_turn_for_each_piece_of_it_behind_all_others() -> 
     while passes.ready:
         passes.run()
     assert done == ["drip 2", "good", "drip 1", "drip 0"]
+
+
+@pytest.mark.parametrize("each", [0.0001, 0.0003, 0.002, 0.006])
+def test_while_anybody_is_live_pieces_have_a_share_of_the_time_and_no_more(each: float) -> None:
+    """Else a message waits for a piece both ways, and a flood makes it take twice as long, or ten times under TLS."""
+    passes, turns = made()
+    pieces = round(2 / each)
+    rests = flood(passes, turns, pieces=pieces, each=each)
+    worked = pieces * each
+    assert sum(rests) == pytest.approx(worked * REST, rel=0.05), "and what is not needed is not wasted"
+    assert min(rests) >= LEAST_REST * 0.999, "a rest is slept, and not spun through"
+    longest = max(LEAST_REST, each * REST)
+    assert max(rests) <= longest * 1.001, "and is short: who waits is served many times a second"
+
+
+def test_where_nobody_is_live_pieces_have_all_the_time() -> None:
+    passes, turns = made(live=False)
+    assert flood(passes, turns, pieces=10_000, each=0.0003) == []
+
+
+def test_a_few_at_once_wait_for_no_rest_and_after_a_quiet_moment_neither_do_the_next() -> None:
+    passes, turns = made()
+    few = int(RESERVE / (1 + REST) / 0.0003)
+    for _ in range(10):
+        assert flood(passes, turns, pieces=few, each=0.0003) == []
+        passes.work(few * 0.0003 * (1 + REST))
+
+
+def test_a_piece_that_the_machine_kept_waiting_is_not_paid_for_by_those_who_come_after() -> None:
+    passes, turns = made()
+    turns.wait(partial(passes.work, 30.0))
+    rests = flood(passes, turns, pieces=1, each=0.0001)
+    assert sum(rests) <= LONGEST * (1 + REST)
+
+
+def test_what_was_done_while_nobody_was_live_is_not_owed_to_who_is() -> None:
+    passes = Passes()
+    live = False
+    turns = Turns(cast(Any, passes), is_anyone_live=lambda: live, seconds=passes.seconds)
+    assert flood(passes, turns, pieces=10_000, each=0.0003) == []
+    live = True
+    assert sum(flood(passes, turns, pieces=2, each=0.0003)) <= RESERVE
 
 
 def afterwards() -> tuple[Passes, Afterwards]:
