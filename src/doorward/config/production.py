@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from doorward.config.config import Config
+from doorward.config.config import Config, Form
 from doorward.config.load import in_order
 from doorward.config.problem import Fault, Key, Problem, warning
 from doorward.config.tls import validity_faults
@@ -18,10 +18,14 @@ from doorward.config.tls import validity_faults
 PUBLIC_URL: Final = ("server", "public_url")
 
 
-def audit(config: Config, *, now: float, user: int) -> list[Problem]:
-    """The findings beyond `load`'s own warnings. `now` in epoch seconds, `user` the numeric id that it would run as."""
-    found = [fault for check in _CHECKS for fault in check(config)]
-    if config.tls is not None:
+def audit(config: Config, *, now: float, user: int, form: Form = Form.GATEWAY) -> list[Problem]:
+    """The findings beyond `load`'s own warnings, for the form that goes live. `now` in epoch seconds, `user` the
+    numeric id that it would run as."""
+    here = form is Form.MIDDLEWARE
+    found = [
+        fault for check in (*(_MIDDLEWARE_CHECKS if here else _GATEWAY_CHECKS), *_CHECKS) for fault in check(config)
+    ]
+    if config.tls is not None and not here:
         found += validity_faults(config.tls.certificate_file, ("server", "tls", "certificate_file"), now=now)
     if user == 0:
         found.append(warning((), "would run as root", "an own user, and a port above 1023 or CAP_NET_BIND_SERVICE"))
@@ -40,6 +44,15 @@ def _transport(config: Config) -> Iterator[Fault]:
     if config.tls is None and server.trusted_proxies:
         hint = "we send it under our own TLS only: add Strict-Transport-Security there"
         yield warning(("server", "trusted_proxies"), "leaves HSTS to the proxy", hint)
+
+
+def _proxies(config: Config) -> Iterator[Fault]:
+    """The server's own TLS can't be seen from here."""
+    if not config.settings.server.trusted_proxies:
+        hint = "behind a proxy every handshake would be refused with 403: give its address"
+        yield warning(
+            ("server", "trusted_proxies"), "names no proxy: right where the ASGI server ends TLS itself", hint
+        )
 
 
 def _public_url(config: Config) -> Iterator[Fault]:
@@ -129,21 +142,23 @@ def _is_open(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
-def _routes(config: Config) -> Iterator[Fault]:
+def _backends(config: Config) -> Iterator[Fault]:
     for index, route in enumerate(config.settings.routes):
         key: Key = ("routes", index)
-        if route.backend is None:
-            pass
-        elif route.assertion_algorithm == "none":
+        backend = route.backend
+        if backend is not None and route.assertion_algorithm == "none":
             hint = "the backend can't tell our requests from anybody's who reaches it"
             yield warning((*key, "assertion_algorithm"), "sends the backend no assertion", hint)
-        backend = route.backend
         if backend is not None and not backend.tls and backend.host != "localhost" and not _is_loopback(backend.host):
             hint = "identities and messages travel in the clear between here and there: wss://, or one machine"
             yield warning((*key, "backend"), "is reached without TLS", hint)
+
+
+def _routes(config: Config) -> Iterator[Fault]:
+    for index, route in enumerate(config.settings.routes):
         if route.permission is None:
             hint = "every token that one of the issuers signed for this audience enters"
-            yield warning((*key, "path"), "asks for no permission", hint)
+            yield warning(("routes", index, "path"), "asks for no permission", hint)
 
 
 def _issuers(config: Config) -> Iterator[Fault]:
@@ -159,15 +174,7 @@ def _process(config: Config) -> Iterator[Fault]:
         yield warning(("server", "workers"), "is 1: one process uses one core", "as many as there are cores to spare")
 
 
-_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
-    _transport,
-    _public_url,
-    _hosts,
-    _origins,
-    _admin,
-    _store,
-    _files,
-    _routes,
-    _issuers,
-    _process,
-)
+_Checks = tuple[Callable[[Config], Iterator[Fault]], ...]
+_GATEWAY_CHECKS: Final[_Checks] = (_transport, _admin, _backends, _process)
+_MIDDLEWARE_CHECKS: Final[_Checks] = (_proxies,)
+_CHECKS: Final[_Checks] = (_public_url, _hosts, _origins, _store, _files, _routes, _issuers)

@@ -29,6 +29,63 @@ def test_a_file_for_the_middleware_is_not_run(doorward, tmp_path) -> None:
     assert "doorward run" not in said.err
 
 
+GATEWAYS_OWN = ("server.tls", "server.listen", "server.workers", "admin.listen", "backend", "assertion")
+APP = (
+    '[server]\npublic_url = "https://rt.acme.dev"\ntrusted_proxies = ["10.0.0.1"]\n'
+    '[origins]\nallow = ["https://a.dev"]\n[[routes]]\npath = "/chat"\npermission = "chat:join"\n'
+)
+
+
+def test_the_middlewares_file_goes_live_without_what_is_the_gateways(doorward, tmp_path) -> None:
+    write(tmp_path, APP)
+    said = doorward("check", "--production")
+    assert said.code == 0, said.err
+    assert "doorward.toml is fit to go live" in said.err
+    assert "Next: start the application that Doorward stands around." in said.err
+    assert not any(key in said.err for key in GATEWAYS_OWN), said.err
+
+
+def test_what_concerns_both_is_asked_of_the_middleware_as_well(doorward, tmp_path) -> None:
+    write(tmp_path, '[store]\nurl = "memory:"\n[audit]\nfile = ""\n[[routes]]\npath = "/chat"\n')
+    said = doorward("check", "--production")
+    assert said.code == 2
+    for key in ("server.public_url", "store.url", "audit.file"):
+        assert f"{key}: error:" in said.err
+    assert "server.trusted_proxies: warning: names no proxy" in said.err
+    assert "routes[0].path: warning: asks for no permission" in said.err
+
+
+def test_a_listener_of_the_gateways_is_nothing_to_the_middleware(doorward, tmp_path) -> None:
+    listener = '[server]\nlisten = "0.0.0.0:80"\n'
+    write(tmp_path, APP.replace("[server]\n", listener))
+    assert doorward("check").code == 0
+    write(tmp_path, APP.replace("[server]\n", listener).replace('trusted_proxies = ["10.0.0.1"]\n', "") + ROUTE)
+    assert doorward("check").code == 2
+
+
+def test_one_file_for_both_is_checked_for_the_middleware_when_told_so(doorward, tmp_path) -> None:
+    both = APP.replace("/chat", "/talk") + ROUTE + 'permission = "chat:join"\nassertion_algorithm = "none"\n'
+    write(tmp_path, both)
+    assert "routes[0]" in doorward("check").err, "one route has no backend, and others have"
+    said = doorward("check", "--middleware")
+    assert said.code == 0
+    assert "before going live `doorward check --middleware --production`" in said.err
+    said = doorward("check", "--middleware", "--production")
+    assert said.code == 0, said.err
+    assert not any(key in said.err for key in GATEWAYS_OWN), said.err
+    write(tmp_path, both.replace("https://rt", "http://rt"))
+    said = doorward("check", "--middleware", "--production")
+    assert said.code == 2
+    assert "then `doorward check --middleware --production`." in said.err
+
+
+def test_what_only_a_front_of_ours_can_read_is_an_error_in_the_middleware(doorward, tmp_path) -> None:
+    write(tmp_path, APP.replace("[origins]", 'forwarded_header = "proxy-protocol"\n[origins]'))
+    said = doorward("check")
+    assert said.code == 2
+    assert "can't be PROXY protocol in the middleware" in said.err
+
+
 def test_warnings_do_not_fail(doorward, tmp_path) -> None:
     write(tmp_path, "")
     said = doorward("check")
