@@ -1,9 +1,10 @@
-"""What a flood of refused handshakes costs who is in already: `make flood`, four minutes, loopback alone.
+"""What a flood of refused handshakes costs who is in already: `make flood`, eight minutes, loopback alone.
 
 For each kind of flood the gateway runs afresh, alone on one core; attackers (bench/storm.py), backend and the watched
 connection share the other, the attackers with a lower priority. One connection sends 128 bytes and waits for them, a
-hundred others are idle: its median round trip before, during and after, the gateway's memory, and how many attackers
-it dealt with. It fails where a figure is missing or an echo is wrong, never for a slow one.
+hundred others are idle. Calm and flood take turns, so that what else the machine does weighs on both: a ratio is the
+median of the turns' own ratios. Some floods last two minutes, and tell what the gateway's memory does meanwhile. It
+fails where a figure is missing or an echo is wrong, never for a slow one: the table says yes or no.
 """
 
 import argparse
@@ -17,7 +18,9 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,18 +30,29 @@ from bench import certificate
 from bench.load import Exchange, Socket, exchanges, leave_all, open_all, opening
 from bench.peers.base import Site
 from bench.peers.doorward import Doorward
-from bench.processes import CORE_OF_LOAD, BenchError, Process, cpu, free_port, memory
+from bench.processes import CORE_OF_LOAD, BenchError, Process, cpu, free_port
 from bench.storm import ATTACKS
 from bench.tokens import base64url, mint
+
+BOUND: Final = 2.0
+"""The most that a flood may lengthen the median round trip."""
+
+FLAT: Final = 1.0
+"""MiB a minute in a long flood's second half, up to which its memory is called flat."""
 
 IDLE: Final = 100
 SIZE: Final = 128
 PAUSE: Final = 0.002
 """Seconds between an echo and the next message: one who talks, and is no load himself."""
 
-QUIET_SECONDS: Final = 2.0
+SETTLING: Final = 0.7
+"""Seconds after a storm's beginning and after its end that are not counted."""
+
+SAMPLE_SECONDS: Final = 5.0
 _FILES: Final = 8192
 _HERE: Final = Path(__file__).resolve().parent
+_MIB: Final = 2**20
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 # ---- who is watched --------------------------------------------------------------------------------------------------
@@ -65,44 +79,99 @@ async def talk(socket: Socket, seconds: float, pause: float) -> list[float]:
     return trips
 
 
+def resident(pids: Sequence[int]) -> int:
+    """Bytes of memory that `pids` have in use (RSS). Raises BenchError when one has ended."""
+    try:
+        return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * _PAGE
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise BenchError("the gateway ended while it was measured") from error
+
+
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Seconds, bytes, and attackers a second. Memory is what the gateway has, in proportion (PSS)."""
+class Turn:
+    """A calm and a flood. Seconds; memory as (seconds since the flood began, bytes)."""
 
-    kind: str
-    before: list[float]
-    during: list[float]
-    after: list[float]
-    memory: tuple[int, ...]
+    calm: list[float]
+    flood: list[float]
+    memory: list[tuple[float, int]]
     busy: float
-    ended: float
-
-    def joined(self, other: "Row") -> "Row":
-        """Two rounds of one kind as one."""
-        return Row(
-            self.kind,
-            self.before + other.before,
-            self.during + other.during,
-            self.after + other.after,
-            tuple(max(pair) for pair in zip(self.memory, other.memory, strict=True)),
-            max(self.busy, other.busy),
-            (self.ended + other.ended) / 2,
-        )
 
     @property
     def ratio(self) -> float:
-        return statistics.median(self.during) / statistics.median(self.before)
+        return statistics.median(self.flood) / statistics.median(self.calm)
+
+    @property
+    def slope(self) -> float:
+        """Bytes a second, of the line that fits the second half best."""
+        half = self.memory[len(self.memory) // 2 :]
+        return statistics.linear_regression(*zip(*half, strict=True)).slope
 
 
-def _highest(figures: list[int]) -> int:
-    return max(figures)
+@dataclass(slots=True)
+class Row:
+    """One kind of flood. `ended`: attackers a second that the gateway was done with, in each storm."""
+
+    kind: str
+    long: bool = False
+    turns: list[Turn] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(turn.ratio for turn in self.turns)
 
 
-async def measure(kind: str, site: Site, *, seconds: float, pause: float) -> Row:
-    """One kind against a gateway of its own."""
-    gateway = Doorward(site, tls=False)
+class Watched:
+    """A gateway with its live connections, and the one that talks."""
+
+    def __init__(self, gateway: Doorward, socket: Socket, *, pause: float, firm: bool) -> None:
+        self._gateway = gateway
+        self._socket = socket
+        self._pause = pause
+        self._firm = firm
+
+    async def turn(self, row: Row, *, seconds: float, calm: float) -> None:
+        """Talk in calm, then in a flood of `seconds`. Adds to `row`."""
+        before = await self._talk(calm)
+        lasts = seconds + 2 * SETTLING
+        storming = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.storm", row.kind, str(self._gateway.port), str(lasts),
+            cwd=_HERE.parent, env={**os.environ, "PYTHONPATH": "."}, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            if self._firm:
+                put_first(storming.pid, 1)
+            assert storming.stdout is not None
+            async with asyncio.timeout(20):
+                await storming.stdout.readline()
+            await self._talk(SETTLING)
+            talking = asyncio.ensure_future(self._talk(seconds))
+            used, begun = cpu(self._gateway.pids()), time.monotonic()
+            memory: list[tuple[float, int]] = []
+            while not talking.done():
+                memory.append((time.monotonic() - begun, resident(self._gateway.pids())))
+                await asyncio.wait({talking}, timeout=min(SAMPLE_SECONDS, seconds / 4))
+            during = talking.result()
+            busy = cpu(self._gateway.pids()).since(used) / (time.monotonic() - begun)
+            row.ended.append(json.loads((await asyncio.wait_for(storming.communicate(), 30))[0]) / lasts)
+        finally:
+            if storming.returncode is None:
+                storming.kill()
+        row.turns.append(Turn(before, during, memory, busy))
+        await self._talk(SETTLING)
+
+    async def _talk(self, seconds: float) -> list[float]:
+        return await talk(self._socket, seconds, self._pause)
+
+
+async def measure(row: Row, site: Site, lengths: Sequence[tuple[float, float]], *, pause: float, firm: bool) -> None:
+    """One kind against a gateway of its own: for each of `lengths` so many seconds of flood and of calm."""
+    gateway = Doorward(site, tls=ATTACKS[row.kind].tls)
     gateway.start()
     try:
+        if firm:
+            for pid in gateway.pids():
+                put_first(pid, 1)
         now = int(time.time())
         wanted = [
             opening(gateway.url, token=mint(site.secret, subject=f"user-{n}", serial=n, now=now))
@@ -110,36 +179,12 @@ async def measure(kind: str, site: Site, *, seconds: float, pause: float) -> Row
         ]
         sockets = await open_all(gateway.url, wanted)
         try:
+            watched = Watched(gateway, sockets[0], pause=pause, firm=firm)
             await talk(sockets[0], 0.5, pause)
-            at_first = memory(gateway.pids())
-            before = await talk(sockets[0], seconds, pause)
-            storming = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bench.storm", kind, str(gateway.port), str(seconds + 1.5),
-                cwd=_HERE.parent, env={**os.environ, "PYTHONPATH": "."}, stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            try:
-                assert storming.stdout is not None
-                async with asyncio.timeout(20):
-                    await storming.stdout.readline()
-                await talk(sockets[0], 0.5, pause)
-                talking = asyncio.ensure_future(talk(sockets[0], seconds, pause))
-                figures = []
-                begun, used = time.monotonic(), cpu(gateway.pids())
-                while not talking.done():
-                    figures.append(memory(gateway.pids()))
-                    await asyncio.wait({talking}, timeout=seconds / 4)
-                during = talking.result()
-                busy = cpu(gateway.pids()).since(used) / (time.monotonic() - begun)
-                ended = json.loads((await asyncio.wait_for(storming.communicate(), 30))[0])
-            finally:
-                if storming.returncode is None:
-                    storming.kill()
-            await talk(sockets[0], QUIET_SECONDS, pause)
-            after = await talk(sockets[0], QUIET_SECONDS, pause)
-            memories = (at_first, _highest(figures), memory(gateway.pids()))
+            for seconds, calm in lengths:
+                await watched.turn(row, seconds=seconds, calm=calm)
         finally:
             await leave_all(sockets)
-        return Row(kind, before, during, after, memories, busy, ended / (seconds + 1.5))
     finally:
         gateway.stop()
 
@@ -147,41 +192,51 @@ async def measure(kind: str, site: Site, *, seconds: float, pause: float) -> Row
 # ---- the report ------------------------------------------------------------------------------------------------------
 
 
-def table(rows: list[Row]) -> str:
-    lines = [
-        "| flood | ended/s | core | median | during | after | ratio | p99 before | during | memory | during | after |",
-        "|" + " --- |" * 12,
+def _time(trips: Sequence[list[float]], share: float) -> str:
+    return f"{statistics.median(sorted(each)[int(len(each) * share)] for each in trips) * 1e6:.0f} µs"
+
+
+def _answer(*, within: bool) -> str:
+    return "yes" if within else "**no**"
+
+
+def _line(row: Row) -> str:
+    calm, flood = [turn.calm for turn in row.turns], [turn.flood for turn in row.turns]
+    ratios = sorted(turn.ratio for turn in row.turns)
+    memory = [octets / _MIB for turn in row.turns for _, octets in turn.memory]
+    cells = [
+        row.kind + (", long" if row.long else ""),
+        f"{statistics.median(row.ended):.0f}",
+        f"{statistics.median(turn.busy for turn in row.turns):.0%}",
+        _time(calm, 0.5),
+        _time(flood, 0.5),
+        f"{row.ratio:.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})",
+        _answer(within=row.ratio <= BOUND),
+        _time(calm, 0.99),
+        _time(flood, 0.99),
+        f"{memory[0]:.1f}, {max(memory):.1f}, {memory[-1]:.1f} MiB",
     ]
-    for row in rows:
-        median = [f"{statistics.median(trips) * 1e6:.0f} µs" for trips in (row.before, row.during, row.after)]
-        late = [f"{sorted(trips)[int(len(trips) * 0.99)] * 1e6:.0f} µs" for trips in (row.before, row.during)]
-        mib = [f"{octets / 2**20:.1f} MiB" for octets in row.memory]
-        lines.append(
-            "| "
-            + " | ".join(
-                [row.kind, f"{row.ended:.0f}", f"{row.busy:.0%}", *median, f"**{row.ratio:.2f}**", *late, *mib]
-            )
-            + " |"
-        )
-    return "\n".join(lines)
+    slope = row.turns[0].slope * 60 / _MIB
+    cells += [f"{slope:+.2f} MiB", _answer(within=slope <= FLAT)] if row.long else ["–", "–"]
+    return "| " + " | ".join(cells) + " |"
 
 
-def _first(pid: int) -> None:
-    """Who measures is never kept waiting by the load on the same core: what is seen is then the gateway's doing."""
-    try:
-        os.sched_setscheduler(pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(2))
-    except PermissionError:
-        print("without real-time priority the load's own core weighs on the figures", file=sys.stderr)
+def table(rows: Sequence[Row]) -> str:
+    names = "flood, ended/s, core, median calm, in flood, ratio, ≤ 2, p99 calm, in flood, memory, a minute, flat"
+    return "\n".join(["| " + " | ".join(names.split(", ")) + " |", "|" + " --- |" * 12, *(_line(row) for row in rows)])
 
 
-def report(rows: list[Row]) -> str:
-    says = "\n".join(f"- **{row.kind}**: {ATTACKS[row.kind].says}" for row in rows)
+def report(rows: Sequence[Row], *, firm: bool) -> str:
+    kinds = dict.fromkeys(row.kind for row in rows)
+    says = "\n".join(f"- **{kind}**: {ATTACKS[kind].says}" for kind in kinds)
+    others = " Gateway and attackers went before all other processes of a busy machine." if firm else ""
     return f"""# What a flood of refused handshakes costs who is in already
 
 Made by `make flood`, on a machine with {len(os.sched_getaffinity(os.getppid()))} cores: the gateway has one, all else
-the other. *ended/s*: attackers that the gateway was done with; *core*: how much of its core it used; *median*: of the
-round trips of 128 bytes on one live connection; *memory*: of the gateway, in proportion (PSS), *after* is two seconds
-after the flood. The target is a ratio of at most 2.
+the other.{others} *ended/s*: attackers that the gateway was done with; *core*: how much of its core it used; *median*:
+of the round trips of 128 bytes on one live connection; *ratio*: median of the turns' own (lowest–highest); *memory*: of
+the gateway (RSS), at the flood's begin, at most, at its end; *a minute*: its growth in the second half of a long flood,
+called flat up to {FLAT:.0f} MiB.
 
 {table(rows)}
 
@@ -189,8 +244,39 @@ after the flood. The target is a ratio of at most 2.
 """
 
 
-async def run(kinds: list[str], *, seconds: float, pause: float, rounds: int) -> list[Row]:
-    rows: dict[str, Row] = {}
+# ---- the run ---------------------------------------------------------------------------------------------------------
+
+
+def put_first(pid: int, priority: int) -> None:
+    """Before all that has no real-time priority, with all its threads. Children don't inherit it."""
+    with suppress(PermissionError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+        return
+    print("without real-time priority what else there is on a core weighs on the figures", file=sys.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says."""
+
+    kinds: list[str]
+    long: list[str]
+    seconds: float
+    minutes: float
+    turns: int
+    busy: bool
+    firm: bool
+    publish: bool
+
+    def plan(self) -> list[tuple[Row, list[tuple[float, float]]]]:
+        short = [(self.seconds, self.seconds / 2)] * self.turns
+        rows = [(Row(kind), short) for kind in self.kinds]
+        return rows + [(Row(kind, long=True), [(self.minutes * 60, 5.0)]) for kind in self.long]
+
+
+async def run(asked: Asked) -> list[Row]:
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="doorward-flood-") as name:
         folder = Path(name)
         port = free_port()
@@ -199,35 +285,41 @@ async def run(kinds: list[str], *, seconds: float, pause: float, rounds: int) ->
         )
         try:
             backend.wait_listening(port, seconds=15)
-            _first(backend.pid)
+            # who measures is never kept waiting by the load on the same core: what is seen is the gateway's doing
+            put_first(backend.pid, 2)
             site = Site(folder, port, base64url(secrets.token_bytes(32)).encode(), certificate.make(folder))
-            for _ in range(rounds):
-                for kind in kinds:
-                    row = await measure(kind, site, seconds=seconds, pause=pause)
-                    print(table([row]).splitlines()[-1], file=sys.stderr)
-                    rows[kind] = row if kind not in rows else rows[kind].joined(row)
+            for row, lengths in asked.plan():
+                await measure(row, site, lengths, pause=0 if asked.busy else PAUSE, firm=asked.firm)
+                rows.append(row)
+                print(_line(row), file=sys.stderr)
+                if row.long:
+                    print([(round(at), round(octets / _MIB, 1)) for at, octets in row.turns[0].memory], file=sys.stderr)
         finally:
             backend.stop()
-    return list(rows.values())
+    return rows
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.flood", description=__doc__.splitlines()[0])
-    parser.add_argument("--kinds", default=",".join(ATTACKS), help=", ".join(ATTACKS))
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    kinds = ", ".join(ATTACKS)
+    parser.add_argument("--kinds", default="; ".join(ATTACKS), help=f"separated by semicolons: {kinds}")
+    parser.add_argument("--long", default="bad tokens; TLS hellos", help="those that are flooded for long as well")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each flood")
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each long flood")
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--publish", action="store_true", help="also write bench/flood.md, to be committed")
     parser.add_argument("--busy", action="store_true", help="the watched one talks without a pause")
-    asked = parser.parse_args()
+    parser.add_argument("--firm", action="store_true", help="gateway and attackers before all else: on a busy machine")
+    said = vars(parser.parse_args())
+    lists = {name: [kind for kind in map(str.strip, said.pop(name).split(";")) if kind] for name in ("kinds", "long")}
+    asked = Asked(**lists, **said)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _FILES)), hard))
     os.sched_setaffinity(0, {CORE_OF_LOAD})
-    _first(0)
+    put_first(os.getpid(), 2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(
-            run(asked.kinds.split(","), seconds=asked.seconds, pause=0 if asked.busy else PAUSE, rounds=asked.rounds)
-        )
-    text = report(rows)
+        rows = runner.run(run(asked))
+    text = report(rows, firm=asked.firm)
     print(text)
     if asked.publish:
         (_HERE / "flood.md").write_text(text)

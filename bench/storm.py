@@ -9,11 +9,13 @@ import itertools
 import os
 import random
 import secrets
+import ssl
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Final, cast
 
 import uvloop
@@ -28,13 +30,17 @@ _NICE: Final = 10
 @dataclass(frozen=True, slots=True)
 class Attack:
     """One kind. `at_once` connections; each sends `make(n)` as written, or a byte every `drip` seconds, and stays until
-    it is told to go, or for `stay` seconds."""
+    it is told to go, or for `stay` seconds; where it `teases`, until it is answered at all. `tls`: against a gateway
+    with TLS. `finishes`: it completes the TLS handshake, and sends within it."""
 
     says: str
     at_once: int
     make: Callable[[int, int], bytes]
     stay: float = 10.0
     drip: float = 0.0
+    tls: bool = False
+    finishes: bool = False
+    teases: bool = False
 
 
 _FORGED: Final = [
@@ -64,6 +70,31 @@ def _no_http(port: int, number: int) -> bytes:
     return b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
 
 
+def _careless() -> ssl.SSLContext:
+    """A client that trusts anybody, and offers the group that the gateway has: there is no flight more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ecdh_curve("prime256v1")
+    return context
+
+
+CARELESS: Final = _careless()
+
+
+@cache
+def _first_message() -> bytes:
+    """One TLS handshake's, to be sent again and again: the gateway agrees on keys and signs, the attacker doesn't."""
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        CARELESS.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+def _hello(port: int, number: int) -> bytes:
+    return _first_message()
+
+
 ATTACKS: Final = {
     "bad tokens": Attack("a whole handshake with a forged token", 128, _bad_token),
     "bad origins": Attack("a whole handshake from a foreign origin", 128, _bad_origin),
@@ -71,6 +102,10 @@ ATTACKS: Final = {
     "half heads": Attack("half a head, then silence, and gone after 0.1 s", 512, _half, stay=0.1),
     "slow heads": Attack("a byte of a head every 0.1 s", 1000, _bad_token, stay=30.0, drip=0.1),
     "silence": Attack("connects, says nothing, is gone after 0.1 s", 512, _silence, stay=0.1),
+    "TLS hellos": Attack(
+        "a TLS handshake's first message, and gone once it is answered", 128, _hello, tls=True, teases=True
+    ),
+    "TLS, bad tokens": Attack("a whole TLS handshake, then a forged token", 128, _bad_token, tls=True, finishes=True),
 }
 
 
@@ -98,6 +133,10 @@ class Attacker(asyncio.Protocol):
         if self._at < len(self._octets):
             self._timer = asyncio.get_running_loop().call_later(self._attack.drip, self._next)
 
+    def data_received(self, data: bytes) -> None:
+        if self._attack.teases:
+            self._transport.abort()
+
     def eof_received(self) -> bool:
         return False
 
@@ -122,7 +161,10 @@ async def storm(attack: Attack, port: int, seconds: float) -> int:
             source = f"127.0.{number % 7}.{number % 200 + 1}"
             try:
                 attacker = partial(Attacker, attack, attack.make(port, number), over.set)
-                await loop.create_connection(attacker, "127.0.0.1", port, local_addr=(source, 0))
+                await loop.create_connection(
+                    attacker, "127.0.0.1", port, local_addr=(source, 0), ssl=CARELESS if attack.finishes else None,
+                    server_hostname="127.0.0.1" if attack.finishes else None,
+                )  # fmt: skip
             except OSError:
                 await asyncio.sleep(0.01)
                 continue

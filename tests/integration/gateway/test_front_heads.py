@@ -389,7 +389,7 @@ async def test_a_bug_of_ours_after_the_decision_is_a_500_and_never_behind_a_101(
     """Whoever has read a 101 takes what follows for frames: a page there would be read as some."""
 
     async def break_it() -> None:
-        gate.parts.clock = None  # nothing can be joined without one
+        gate.listener.heard = None  # nothing can be joined without that clock
 
     async with backend(then(echo)) as port, gateway(port, after_backend=break_it) as gate, client(gate.port) as peer:
         peer.send(BASE)

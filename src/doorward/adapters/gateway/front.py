@@ -269,7 +269,7 @@ class Front(asyncio.Protocol):
             peer=peer,
             backend=backend,
             rules=rules,
-            clock=listener.parts.clock,
+            clock=listener.heard,
             entropy=listener.parts.entropy,
             left=listener.left,
             later=listener.afterwards.wait,

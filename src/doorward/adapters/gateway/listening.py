@@ -15,7 +15,7 @@ from doorward.adapters.gateway.proxy_protocol import Malformed, read_proxy
 from doorward.adapters.gateway.relay_rules import RuleBook
 from doorward.adapters.gateway.secured import Securing
 from doorward.adapters.gateway.sockets import cut, find_vanished
-from doorward.adapters.gateway.turns import Afterwards, Turns
+from doorward.adapters.gateway.turns import Afterwards, Heard, Turns
 from doorward.service.asking import Pending
 from doorward.values.decision import Deny, Reason, Step
 
@@ -39,7 +39,13 @@ class Listener:
         self.rule_book = RuleBook(b"doorward:" + parts.entropy.bytes(_MARKER_SIZE))
         self.fronts: set[Front] = set()
         self.headless = Pending()
-        self.turns = Turns(loop, is_anyone_live=lambda: self.count > len(self.fronts))
+        self.heard = Heard(parts.clock.now)
+        self.turns = Turns(
+            loop,
+            is_anyone_live=lambda: self.count > len(self.fronts),
+            heard=self.heard,
+            seconds=parts.clock.now,
+        )
         self.afterwards = Afterwards(loop)
         self.count = 0
         self._servers: list[asyncio.Server] = []

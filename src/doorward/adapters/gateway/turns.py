@@ -1,13 +1,12 @@
 """Who is not live yet waits for a turn: one piece of a handshake's work, and then the loop looks at who is live.
 
 So a flood of handshakes, whatever is wrong with them, delays a message by a piece and not by the flood. And most
-messages not even by that: while anybody is live, the pieces together have a share of the loop's time, and the rest of
-it is nobody's but theirs who are live. Who waits is not read from meanwhile: what it sends stays in the kernel.
-Measured by bench/flood.py.
+messages not even by that: while anybody is live, the pieces of a flood have half of the loop's time, and none begins
+between what somebody live has said and a quick answer to it. Who waits is not read from meanwhile: what it sends stays
+in the kernel. Measured by bench/flood.py.
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -16,8 +15,8 @@ PASSES: Final = 2
 """Passes of the loop between two pieces, while others wait: for the door's task that a piece begins, and for what that
 begins in its turn. A pass costs a microsecond, a piece a hundred."""
 
-REST: Final = 2.0
-"""Seconds without a piece for each second of them: most messages then come and go between two pieces."""
+REST: Final = 1.0
+"""Seconds without a piece for each second of them: most messages then meet none."""
 
 RESERVE: Final = 0.02
 """Seconds of rest that may be owed before any is given: a few dozen handshakes at once are no flood."""
@@ -25,8 +24,31 @@ RESERVE: Final = 0.02
 LEAST_REST: Final = 0.002
 """Seconds. The loop's timers have milliseconds, and it is to sleep in a rest, and not to spin."""
 
+HOLD: Final = 0.0003
+"""Seconds, for each piece at most, in which an answer to what somebody live has said may come before it, in a flood. A
+quick backend answers within them; for a slow one a piece more is no great matter."""
+
 LONGEST: Final = 0.01
 """Seconds of one piece that count: what took longer was kept waiting by the machine."""
+
+_MOST_OWED: Final = RESERVE + LONGEST * (1 + REST)
+
+
+class Heard:
+    """The clock that live connections look at whenever something comes: so it is known when that was, and for no more
+    than a call. `at` is in its seconds."""
+
+    __slots__ = ("_now", "at")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.at = 0.0
+
+    def now(self) -> float:
+        """What the clock says."""
+        self.at = now = self._now()
+        return now
+
 
 WHILE_MORE_COME: Final = 2
 WHEN_ALL_HAVE_COME: Final = 16
@@ -67,24 +89,28 @@ class Afterwards:
 class Turns:
     """First come, first served, on one loop. A piece never raises: it ends its own connection.
 
-    `is_anyone_live`: is there somebody whom a piece could delay? `seconds`: a clock that only goes forward.
+    `is_anyone_live`: is there somebody whom a piece could delay? `heard`: when somebody live was heard last. `seconds`:
+    the same clock; a jump of it costs one rest.
     """
 
-    __slots__ = ("_free_at", "_going", "_is_anyone_live", "_loop", "_seconds", "_waiting")
+    __slots__ = ("_free_at", "_going", "_heard", "_held", "_is_anyone_live", "_loop", "_seconds", "_waiting")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         *,
         is_anyone_live: Callable[[], bool],
-        seconds: Callable[[], float] = time.perf_counter,
+        heard: Heard,
+        seconds: Callable[[], float],
     ) -> None:
         self._loop = loop
         self._is_anyone_live = is_anyone_live
+        self._heard = heard
         self._seconds = seconds
         self._waiting: deque[Callable[[], None]] = deque()
         self._going = False
         self._free_at = 0.0  # when all the rest that pieces owe would have been given
+        self._held: float | None = None  # since when the next piece could have begun, and lets the live go first
 
     def wait(self, piece: Callable[[], None]) -> None:
         """`piece` is called once, at its turn; where nobody waits, that is before the loop looks for news again."""
@@ -94,21 +120,36 @@ class Turns:
             self._loop.call_soon(self._next)
 
     def _next(self) -> None:
-        began = self._seconds()
-        owed = self._free_at - began
-        if owed > RESERVE:
-            if self._is_anyone_live():
+        now = self._seconds()
+        owed = max(self._free_at - now, 0.0)
+        if owed > _MOST_OWED:  # the clock was set back
+            self._free_at = now + _MOST_OWED
+            owed = _MOST_OWED
+        if owed > RESERVE / 2:
+            if not self._is_anyone_live():
+                owed = 0.0
+            elif owed > RESERVE:
                 self._loop.call_later(max(owed - RESERVE, LEAST_REST), self._next)
                 return
-            owed = 0.0
+            elif self._holds(now):
+                self._loop.call_soon(self._next)
+                return
+        self._held = None
         piece = self._waiting.popleft()
         if self._waiting:
             self._loop.call_soon(self._pass, PASSES - 1)
         else:
             self._going = False
         piece()
-        took = min(self._seconds() - began, LONGEST)
-        self._free_at = began + max(owed, 0.0) + took * (1 + REST)
+        took = min(max(self._seconds() - now, 0.0), LONGEST)
+        self._free_at = now + owed + took * (1 + REST)
+
+    def _holds(self, now: float) -> bool:
+        if not 0 <= now - self._heard.at < HOLD:
+            return False
+        if self._held is None:
+            self._held = now
+        return 0 <= now - self._held < HOLD
 
     def _pass(self, more: int) -> None:
         if more:
