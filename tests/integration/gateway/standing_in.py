@@ -309,7 +309,7 @@ class Gateway:
     async def live(self, number: int = 0) -> StandIn:
         """The connection, once its relay is attached."""
         await until(lambda: len(self.door.lives) > number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.door.lives[number].attached.wait()
         return self.door.lives[number]
 
@@ -335,7 +335,7 @@ async def gateway(backend: int = 9, *, route_of: Route | None = None, **changes:
         assert parts.bugs == []
 
 
-async def until(holds: Callable[[], object], within: float = 10.0) -> None:
+async def until(holds: Callable[[], object], within: float = 30.0) -> None:
     """For what nobody announces: looks every few milliseconds. TimeoutError when it never holds."""
     loop = asyncio.get_running_loop()
     held = loop.create_future()
@@ -355,7 +355,7 @@ async def until(holds: Callable[[], object], within: float = 10.0) -> None:
 
 async def stalled(live: StandIn, *, long: float = 0.3) -> float:
     """Wait until output to the peer has not moved for a while: the kernel's buffers are full. Since when."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             assert live.hands is not None
             since = live.hands.stalled_since()

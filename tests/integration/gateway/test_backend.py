@@ -14,6 +14,7 @@ from tests.integration.gateway.certificates import Authority
 from tests.integration.gateway.standing_in import ACCEPT, Limits, gateway, route, until
 from tests.integration.gateway.test_front_heads import parse
 from tests.integration.gateway.wires import (
+    WITHIN,
     Client,
     backend,
     client,
@@ -88,7 +89,7 @@ def saying(said: bytes, *, stay: bool = False):
 async def asked(gate, *extra: str) -> tuple[int, str]:
     async with client(gate.port) as peer:
         peer.send(head("/ws", *extra))
-        status, _, body = parse(await peer.rest(8))
+        status, _, body = parse(await peer.rest())
         return status, json.loads(body)["reason"]
 
 
@@ -106,7 +107,7 @@ async def test_any_other_status_is_502_and_none_of_it_reaches_the_peer(status):
     said = f"HTTP/1.1 {status} Whatever\r\nLocation: http://evil/canary\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     async with backend(saying(said + body)) as port, gateway(port) as gate, client(gate.port) as peer:
         peer.send(head())
-        found = await peer.rest(5)
+        found = await peer.rest()
         assert found.startswith(b"HTTP/1.1 502 ")
         assert b"canary" not in found
         assert gate.door.refusals[0].reason is Reason.BACKEND_REFUSED
@@ -230,7 +231,7 @@ async def test_what_was_opened_is_closed_when_the_admission_comes_to_nothing():
 
     async with backend(serve) as port, gateway(port, after_backend=too_late) as gate:
         assert await asked(gate) == (500, "internal")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WITHIN):
             await ended
         gate.parts.bugs.clear()
 

@@ -15,7 +15,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: gw.example\r\n\r\n"
 async def ask(gate, data: bytes, tls=None) -> bytes:
     async with client(gate.port, tls) as peer:
         peer.send(data)
-        return await peer.rest(3)
+        return await peer.rest()
 
 
 async def test_one_exchange_and_the_end(either):
@@ -37,7 +37,7 @@ async def test_a_second_request_is_never_answered():
             peer.send(GET)
             await peer.head()
             peer.send(GET)
-            assert (await peer.rest(3)).count(b"HTTP/1.1") == 0
+            assert (await peer.rest()).count(b"HTTP/1.1") == 0
 
 
 async def test_no_upgrade_slips_by_on_a_kept_alive_connection():
@@ -71,7 +71,7 @@ async def test_a_body_arrives_whole_and_nothing_beyond_it():
             peer.send(body[at : at + 50_000])
             await asyncio.sleep(0)
         peer.send(GET)
-        status, _, got = parse(await peer.rest(3))
+        status, _, got = parse(await peer.rest())
         assert (status, got == body) == (200, True)
 
 
@@ -116,7 +116,7 @@ async def test_a_slow_body_ends_at_the_deadline():
                 await asyncio.sleep(0.05)
 
         dripping = asyncio.ensure_future(drip())
-        assert parse(await peer.rest(3))[0] == 408
+        assert parse(await peer.rest())[0] == 408
         await dripping
         assert len(gate.door.refusals) == 1
 
@@ -155,4 +155,4 @@ async def test_a_client_that_has_said_fin_still_gets_its_answer():
     async with gateway() as gate, client(gate.port) as peer:
         peer.send(GET)
         peer.writer.write_eof()
-        assert parse(await peer.rest(3))[0] == 200
+        assert parse(await peer.rest())[0] == 200

@@ -47,11 +47,11 @@ async def test_a_bug_at_accept_costs_one_connection():
         timeout, parts.handshake_timeout = parts.handshake_timeout, "not a number"
         async with client(gate.port) as peer:
             with pytest.raises(ConnectionResetError):
-                await peer.rest(2)
+                await peer.rest()
         parts.handshake_timeout = timeout
         async with client(gate.port) as peer:
             peer.send(GET)
-            assert parse(await peer.rest(2))[0] == 200
+            assert parse(await peer.rest())[0] == 200
         assert [where for where, _ in parts.bugs] == ["accept"]
         parts.bugs.clear()
 

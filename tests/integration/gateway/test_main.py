@@ -11,6 +11,7 @@ from doorward.core.frame_headers import encode_close
 from tests.integration.gateway.standing_in import until
 from tests.integration.gateway.test_front_heads import parse
 from tests.integration.gateway.wires import MASK, backend, client, echo, head, text, then, upgraded
+from tests.integration.noise import measured
 
 
 class Child:
@@ -65,7 +66,7 @@ async def test_it_drains_on_sigterm_and_ends_in_order():
         _, gateway_port, admin_port, _ = await ours.hear("open")
         async with upgraded(int(gateway_port)) as peer, client(int(admin_port)) as admin:
             admin.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert parse(await admin.rest(3))[0] == 200
+            assert parse(await admin.rest())[0] == 200
             peer.send(text("hello"))
             assert await peer.frame() == (0x81, b"hello")
             ours.send(signal.SIGTERM)
@@ -73,7 +74,7 @@ async def test_it_drains_on_sigterm_and_ends_in_order():
             assert (await peer.close_frame())[0] == 1012
             async with client(int(gateway_port)) as late:
                 late.send(head())
-                status, headers, _ = parse(await late.rest(3))
+                status, headers, _ = parse(await late.rest())
                 assert (status, headers["retry-after"]) == (503, "1")
             peer.send(encode_close(1012, "", mask=MASK))
             assert await peer.rest() == b""
@@ -89,8 +90,9 @@ async def test_a_second_sigterm_ends_at_once():
             await ours.hear("drain")
             started = time.monotonic()
             ours.send(signal.SIGTERM)
-            assert await ours.ended() == 0
-            assert time.monotonic() - started < 3
+            async with measured() as noise:
+                assert await ours.ended() == 0
+            assert time.monotonic() - started < 3 + noise.worst
 
 
 async def test_sighup_reloads_and_ends_nothing():
@@ -169,25 +171,23 @@ async def test_a_lack_of_files_neither_spins_nor_harms_who_is_there():
             async with AsyncExitStack() as stack:
                 crowd = [await stack.enter_async_context(client(int(gateway_port))) for _ in range(40)]
                 before = cpu_seconds(int(pid))
-                ended = await asyncio.wait_for(asyncio.gather(*(shed(one) for one in crowd)), 5)
-                assert 20 < sum(ended) < 40
+                ends = [asyncio.create_task(shed(one)) for one in crowd]
+                await until(lambda: sum(end.done() for end in ends) > 20)
+                await asyncio.sleep(1)  # time enough to spin in
+                assert sum(end.done() for end in ends) < 40
                 assert cpu_seconds(int(pid)) - before < 0.3
                 peer.send(text("unharmed"))
                 assert await peer.frame() == (0x81, b"unharmed")
+            await asyncio.gather(*ends)
             await until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= files)
             async with upgraded(int(gateway_port)) as other:
                 other.send(text("room again"))
                 assert await other.frame() == (0x81, b"room again")
 
 
-async def shed(one) -> bool:
-    try:
-        async with asyncio.timeout(1):
-            return await one.reader.read(1) == b""
-    except ConnectionError:
-        return True
-    except TimeoutError:
-        return False
+async def shed(one) -> None:
+    with suppress(ConnectionError):
+        assert await one.reader.read(1) == b""
 
 
 def cpu_seconds(pid: int) -> float:

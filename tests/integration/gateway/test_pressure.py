@@ -150,4 +150,4 @@ async def test_many_connections_leave_nothing_behind(many, either):
         for number in range(many + 1):
             await (await gate.live(number)).over.wait()
         await until(lambda: len(os.listdir("/proc/self/fd")) <= files + 3 and not gate.listener.count)
-        assert gate.listener.fronts == set()
+        await until(lambda: gate.listener.fronts == set())

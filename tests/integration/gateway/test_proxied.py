@@ -100,7 +100,7 @@ async def test_a_malformed_header_is_a_cut(said):
     async with gateway(proxy_protocol=True) as gate, client(gate.port) as peer:
         peer.send(said)
         with pytest.raises(ConnectionResetError):
-            await peer.rest(2)
+            await peer.rest()
         assert [deny.reason for deny in gate.door.refusals] == [Reason.PROXY_PROTOCOL]
         assert gate.door.seen == []
 
@@ -109,7 +109,7 @@ async def test_who_is_not_trusted_is_cut_whatever_it_says():
     async with gateway(proxy_protocol=True, trusted=lambda address: False) as gate, client(gate.port) as peer:
         peer.send(V1 + head())
         with pytest.raises(ConnectionResetError):
-            await peer.rest(2)
+            await peer.rest()
         assert gate.door.seen == []
 
 
@@ -123,4 +123,4 @@ async def test_a_header_byte_by_byte_and_one_that_never_ends():
         async with client(gate.port) as peer:
             peer.send(V1[:20])
             with pytest.raises(ConnectionResetError):
-                await peer.rest(3)
+                await peer.rest()

@@ -84,7 +84,7 @@ async def test_a_close_and_fin_in_the_clients_segment_reach_the_backend():
         peer.writer.write_eof()
         assert (await peer.head()).startswith(b"HTTP/1.1 101")
         assert await peer.close_frame() == (1000, "bye")
-        assert await peer.rest(2) == b""
+        assert await peer.rest() == b""
         live = await gate.live()
         await live.over.wait()
         assert ("peer_closed", 1000, "bye") in live.said
@@ -123,7 +123,7 @@ async def test_the_client_closes_the_backend_answers_and_the_server_hangs_up_fir
     ):
         peer.send(encode_close(1000, "done", mask=MASK))
         assert await peer.close_frame() == (1000, "done")
-        assert await peer.rest(2) == b""
+        assert await peer.rest() == b""
         live = await gate.live()
         await live.over.wait()
 

@@ -61,7 +61,7 @@ async def test_a_revocation_closes_both_ends_and_the_backend_learns_why(either, 
             if busy:
                 live.hands._peer.transport.resume_reading()
             peer.send(encode_close(4002, "", mask=MASK))
-            assert await peer.rest(2) == b""
+            assert await peer.rest() == b""
             async with asyncio.timeout(WITHIN):
                 said = await heard
             assert said[:2] == bytes([0x88, 0x80 | 18])

@@ -10,7 +10,7 @@ from doorward.core.frame_headers import BINARY, CLOSE, TEXT, encode_frame
 from tests.integration.gateway.standing_in import KEY
 
 MASK = b"\x01\x02\x03\x04"
-WITHIN = 10.0
+WITHIN = 30.0
 
 
 def head(path: str = "/ws", *extra: str) -> bytes:
