@@ -84,8 +84,6 @@ def revoke(
         return result
 
     result = act(config, work)
-    if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
-        say_next(nobody)
     if as_json:
         print_json(asdict(result))
     else:
@@ -93,4 +91,6 @@ def revoke(
         for identity in result.identities:
             hit_issuer, hit_subject, hit_tenant = identity.split("|", 2)
             typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
+    if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
+        say_next(nobody)
     raise typer.Exit(Exit.FAILED if result.silent else Exit.DONE)
