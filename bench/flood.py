@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import resource
 import secrets
 import statistics
@@ -19,8 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -43,12 +46,18 @@ FLAT: Final = 1.0
 IDLE: Final = 100
 SIZE: Final = 128
 PAUSE: Final = 0.002
-"""Seconds between an echo and the next message: one who talks, and is no load himself."""
+"""Seconds between an echo and the next message, more or less: one who talks, and is no load himself. They differ, and
+are no loop's milliseconds: else he would keep step with the gateway's timers, and meet always or never the same."""
 
 SETTLING: Final = 0.7
 """Seconds after a storm's beginning and after its end that are not counted."""
 
 SAMPLE_SECONDS: Final = 5.0
+_CHANCE: Final = random.Random(1)
+_WATCH: Final = 2
+_ATTACK: Final = 1
+"""Real-time priorities."""
+
 _FILES: Final = 8192
 _HERE: Final = Path(__file__).resolve().parent
 _MIB: Final = 2**20
@@ -75,8 +84,14 @@ async def talk(socket: Socket, seconds: float, pause: float) -> list[float]:
             raise BenchError(fault)
         trips.append(time.perf_counter() - begun)
         if pause:
-            await asyncio.sleep(pause)
+            await loop.run_in_executor(_sleeper(), time.sleep, _CHANCE.uniform(0.5, 1.5) * pause)
     return trips
+
+
+@cache
+def _sleeper() -> ThreadPoolExecutor:
+    """One thread, which is kept waiting by nobody either."""
+    return ThreadPoolExecutor(1, initializer=lambda: put_first(os.getpid(), _WATCH))
 
 
 def resident(pids: Sequence[int]) -> int:
@@ -140,7 +155,7 @@ class Watched:
         )  # fmt: skip
         try:
             if self._firm:
-                put_first(storming.pid, 1)
+                put_first(storming.pid, _ATTACK)
             assert storming.stdout is not None
             async with asyncio.timeout(20):
                 await storming.stdout.readline()
@@ -171,7 +186,7 @@ async def measure(row: Row, site: Site, lengths: Sequence[tuple[float, float]], 
     try:
         if firm:
             for pid in gateway.pids():
-                put_first(pid, 1)
+                put_first(pid, _ATTACK)
         now = int(time.time())
         wanted = [
             opening(gateway.url, token=mint(site.secret, subject=f"user-{n}", serial=n, now=now))
@@ -286,7 +301,7 @@ async def run(asked: Asked) -> list[Row]:
         try:
             backend.wait_listening(port, seconds=15)
             # who measures is never kept waiting by the load on the same core: what is seen is the gateway's doing
-            put_first(backend.pid, 2)
+            put_first(backend.pid, _WATCH)
             site = Site(folder, port, base64url(secrets.token_bytes(32)).encode(), certificate.make(folder))
             for row, lengths in asked.plan():
                 await measure(row, site, lengths, pause=0 if asked.busy else PAUSE, firm=asked.firm)
@@ -316,7 +331,7 @@ def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _FILES)), hard))
     os.sched_setaffinity(0, {CORE_OF_LOAD})
-    put_first(os.getpid(), 2)
+    put_first(os.getpid(), _WATCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(run(asked))
     text = report(rows, firm=asked.firm)
