@@ -6,20 +6,9 @@ from dataclasses import dataclass, field
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
+from tests.browser.chromium import CHROMIUM, FLAGS
 from tests.browser.demos import Demo
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    # tests run as root in a container, where Chromium's own sandbox can't
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    # it would look for updates and the like, and there may be no network
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # a token lives for seconds here, and two cores are shared
 expect.set_options(timeout=20_000)
 

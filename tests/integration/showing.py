@@ -15,20 +15,11 @@ from playwright.async_api import Page, async_playwright
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.browser.chromium import CHROMIUM, FLAGS
 from tests.integration.blocks import Block
 from tests.integration.following import WITHIN, Stranger, UnfollowableError, kill
 from tests.integration.gateway.certificates import Authority
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 BLANK = b"<!doctype html><title>An application</title>"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(BLANK)
 

@@ -4,7 +4,6 @@ quick server                             prints its port
 quick client URL LAST AT_ONCE [TOKEN]    plays Autobahn's server at that URL, then has it report
 """
 
-import asyncio
 import sys
 from contextlib import suppress
 
@@ -14,6 +13,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+
+from tests.integration.autobahn.playing import play_all
 
 
 async def echo(socket: ServerConnection) -> None:
@@ -48,19 +49,8 @@ async def play(url: str, token: str) -> None:
                 await socket.send(message)
 
 
-async def play_all(url: str, last: int, at_once: int, token: str) -> None:
-    places = asyncio.Semaphore(at_once)
-
-    async def one(number: int) -> None:
-        async with places:
-            await play(f"{url}/runCase?case={number}&agent=doorward", token)
-
-    await asyncio.gather(*(one(number) for number in range(1, last + 1)))
-    await play(f"{url}/updateReports?agent=doorward", token)
-
-
 def main(what: str, url: str = "", last: str = "0", at_once: str = "1", token: str = "") -> None:
-    uvloop.run(serve() if what == "server" else play_all(url, int(last), int(at_once), token))
+    uvloop.run(serve() if what == "server" else play_all(play, url, int(last), int(at_once), token))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from autobahn.websocket.compress import (
     PerMessageDeflateResponseAccept,
 )
 
+from tests.integration.autobahn.playing import play_all
+
 UNLIMITED = {"failByDrop": False, "maxMessagePayloadSize": 0, "maxFramePayloadSize": 0}
 
 
@@ -72,19 +74,8 @@ async def play(url: str, token: str) -> None:
     await over
 
 
-async def play_all(url: str, last: int, at_once: int, token: str) -> None:
-    places = asyncio.Semaphore(at_once)
-
-    async def one(number: int) -> None:
-        async with places:
-            await play(f"{url}/runCase?case={number}&agent=doorward", token)
-
-    await asyncio.gather(*(one(number) for number in range(1, last + 1)))
-    await play(f"{url}/updateReports?agent=doorward", token)
-
-
 def main(what: str, url: str = "", last: str = "0", at_once: str = "1", token: str = "") -> None:
-    asyncio.run(serve() if what == "server" else play_all(url, int(last), int(at_once), token))
+    asyncio.run(serve() if what == "server" else play_all(play, url, int(last), int(at_once), token))
 
 
 if __name__ == "__main__":

@@ -4,25 +4,11 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
-import pytest
-
-from doorward.adapters.stores.sqlite.connecting import connect, create
+from doorward.adapters.stores.sqlite.connecting import connect
 from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.reader import QuickReader
 
 COUNT = "SELECT count(*) FROM rows"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "file"
-    create(path)
-    connection = connect(path, patience=1)
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute("CREATE TABLE rows (value)")
-    connection.execute("INSERT INTO rows VALUES (1), (2)")
-    connection.close()
-    return path
 
 
 def test_it_is_another_after_each_commit_and_the_same_until_then(path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from doorward.adapters.stores.sqlite.connecting import connect, create
+from doorward.adapters.stores.sqlite.connecting import connect
 from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.lane import Lane
 from doorward.adapters.stores.sqlite.reader import QuickReader, Reader
@@ -14,18 +14,6 @@ from doorward.ports import StoreError
 
 # Counts until it is stopped.
 ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "file"
-    create(path)
-    connection = connect(path, patience=1)
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute("CREATE TABLE rows (value)")
-    connection.execute("INSERT INTO rows VALUES (1), (2)")
-    connection.close()
-    return path
 
 
 def test_a_quick_reader_reads_at_once_and_never_writes(path: Path) -> None:
