@@ -67,7 +67,7 @@ async def exchange(port: int, data: bytes, *, source: str) -> Heard:
             await writer.wait_closed()
 
 
-class _Ear(asyncio.Protocol):
+class Ear(asyncio.Protocol):
     """Keeps all that was heard, whatever became of the connection then: a StreamReader forgets it at a reset."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ async def knock(port: int, data: bytes, *, source: str, is_closed: bool = False,
     `is_closed`: the server says Close first. `is_last`: nothing comes after `data`, which the server is told: the end
     is its to make. Raises TimeoutError when it neither answers nor ends the connection.
     """
-    transport, ear = await asyncio.get_running_loop().create_connection(_Ear, "127.0.0.1", port, local_addr=(source, 0))
+    transport, ear = await asyncio.get_running_loop().create_connection(Ear, "127.0.0.1", port, local_addr=(source, 0))
     try:
         async with asyncio.timeout(WITHIN):
             transport.write(data)
@@ -109,7 +109,7 @@ async def knock(port: int, data: bytes, *, source: str, is_closed: bool = False,
                 transport.write(CLOSE)
                 await ear.until(lambda said: False)
             else:
-                await ear.until(_is_whole)
+                await ear.until(is_whole)
     finally:
         transport.abort()
         await ear.until(lambda said: False)
@@ -122,11 +122,13 @@ def _has_frame(said: bytes) -> bool:
     return len(frame) > 1 and len(frame) >= 2 + frame[1]
 
 
-def _is_whole(said: bytes) -> bool:
-    """Is there a body as long as the head says? Without a length it ends with the connection."""
+def is_whole(said: bytes) -> bool:
+    """Is there a body as long as the head says? Without a word about it, it ends with the connection."""
     head, _, body = said.partition(b"\r\n\r\n")
     length = re.search(rb"(?im)^content-length: *([0-9]+)\r?$", head)
-    return length is not None and len(body) >= int(length[1])
+    if length is not None:
+        return len(body) >= int(length[1])
+    return body.endswith(b"0\r\n\r\n") and re.search(rb"(?im)^transfer-encoding: *chunked\r?$", head) is not None
 
 
 def proxy_header(told: dict[str, Any], *, port: int) -> bytes:

@@ -3,11 +3,12 @@ tells them apart; and what became of each."""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from tests.doors import raw
 from tests.integration.frameworks.door import Door
 from tests.integration.frameworks.serving import Served, served
 from tests.integration.gateway.standing_in import until
@@ -16,8 +17,10 @@ from tests.security.hostile.heads import HEADS, UPGRADES
 
 AT_ONCE = 32
 PLAIN = b"plain http"
-PATIENCE = 0.5
-"""Seconds after which who has heard nothing will hear nothing: uvicorn leaves bodies unanswered for good."""
+SILENT_FOR = 0.5
+"""Seconds for which who is known to hear nothing hears nothing: uvicorn leaves bodies unanswered for good."""
+NO_MORE_FOR = 0.1
+"""Seconds for which nothing more comes after an answer."""
 
 ROUTES: list[dict[str, Any]] = [
     {"path": "/ws/{room}", "limits": {"messages": "off"}},
@@ -53,6 +56,26 @@ class Result:
     reason: str = ""
 
 
+Enough = Callable[[bytes], bool]
+
+
+def never(said: bytes) -> bool:
+    return False
+
+
+def is_answered(attack: Attack, enough: Enough) -> Enough:
+    """Is it a whole answer by now? Of a WebSocket, `enough` says so."""
+
+    def done(said: bytes) -> bool:
+        if said.startswith(b"HTTP/1.1 101 "):
+            return enough(said)
+        if said[:7] != b"HTTP/1."[: len(said)]:
+            return True  # HTTP/2
+        return raw.is_whole(said) or (attack.octets.startswith(b"HEAD ") and b"\r\n\r\n" in said)
+
+    return done
+
+
 def attacks_of(rows: Sequence[tuple[str, tuple[bytes, ...], int, str]]) -> list[Attack]:
     return [Attack(name, octets) for name, variants, _, _ in rows for octets in variants]
 
@@ -74,46 +97,45 @@ class Assailed:
     canaries: list[str]
     number: int = 0
 
-    async def say(self, octets: bytes, address: str, *, patience: float) -> tuple[bytes, bool]:
-        """What came back until the end, or until nothing more came; and whether that was the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.it.port, local_addr=(address, 0))
-        said, ended = b"", False
+    async def say(self, octets: bytes, address: str, enough: Enough, *, within: float) -> bytes:
+        """What came back until it was enough, or the end, and a little after that; or `within` seconds long."""
+        transport, ear = await asyncio.get_running_loop().create_connection(
+            raw.Ear, "127.0.0.1", self.it.port, local_addr=(address, 0)
+        )
         try:
-            writer.write(octets)
-            with contextlib.suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(WITHIN):
-                    await writer.drain()
-                    while True:
-                        # what has begun to answer will soon be done
-                        more = await asyncio.wait_for(reader.read(65536), patience if not said else patience / 4)
-                        if not more:
-                            ended = True
-                            break
-                        said += more
-        except ConnectionError:
-            ended = True
+            transport.write(octets)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await ear.until(enough)
+                async with asyncio.timeout(NO_MORE_FOR):
+                    await ear.until(never)
         finally:
-            writer.transport.abort()
-        return said, ended
+            transport.abort()
+        return ear.heard
 
-    async def assail(self, attacks: Sequence[Attack], *, patience: float = PATIENCE) -> list[Result]:
-        """All of them; then what the audit says of each."""
+    async def assail(
+        self, attacks: Sequence[Attack], *, silent: Container[int] = (), enough: Enough | None = None
+    ) -> list[Result]:
+        """All of them; then what the audit says of each. Those at the places that are `silent` are known to hear
+        nothing; the others are waited for, until each has its answer whole, or what is `enough` of a WebSocket."""
         first, self.number = self.number, self.number + len(attacks)
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def one(place: int, attack: Attack) -> tuple[bytes, bool]:
+        async def one(place: int, attack: Attack) -> bytes:
             token = self.door.token(f"mallory-{first + place}")
             self.canaries.append(token)
+            done = is_answered(attack, enough or (lambda said: f"mallory-{first + place} ".encode() in said))
             async with turns:
                 sent = attack.octets.replace(b"Bearer @", b"Bearer " + token.encode())
-                return await self.say(sent, source(first + place), patience=patience)
+                within = SILENT_FOR if place in silent else WITHIN
+                return await self.say(sent, source(first + place), done, within=within)
 
         heard = await asyncio.gather(*(one(place, attack) for place, attack in enumerate(attacks)))
         await self.settled()
         refused = {event["address"]: event["reason"] for event in self.door.events(kind="handshake", outcome="refused")}
         return [
             self._result(attack, said, refused.get(source(first + place), ""), f"mallory-{first + place} ")
-            for place, (attack, (said, _)) in enumerate(zip(attacks, heard, strict=True))
+            for place, (attack, said) in enumerate(zip(attacks, heard, strict=True))
         ]
 
     def _result(self, attack: Attack, said: bytes, reason: str, subject: str) -> Result:

@@ -6,7 +6,8 @@ spec/attacks.toml. A server that is new to an attack, or an attack that comes th
 
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,19 +51,29 @@ async def under(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def agree(under: Assailed, attacks: Sequence[Attack]) -> list[Result]:
-    """Each attack has the outcomes of the table, in the order of its variants; a slow machine gets a second look."""
-    results = await under.assail(attacks)
-    known = {} if WRITING or not TABLE.exists() else json.loads(TABLE.read_text()).get(under.name, {})
-    if (got := told(results)) != {name: known.get(name) for name in got}:
-        results = await under.assail(attacks, patience=4.0)
-        got = told(results)
+    """Each attack has the outcomes of the table, in the order of its variants."""
+    table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    known = {} if WRITING else table.get(under.name, {})
+    results = await under.assail(attacks, silent=range(len(attacks)) if WRITING else silent(attacks, known))
+    got = told(results)
     if WRITING:
-        table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
         table.setdefault(under.name, {}).update(got)
         TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")
     else:
         assert {name: known.get(name) for name in got} == got, "not as in outcomes.json: `make attacks` shows it"
     return results
+
+
+def silent(attacks: Sequence[Attack], known: Mapping[str, str]) -> set[int]:
+    """The places of those that the table knows to hear nothing: only they need not be waited for."""
+    places: set[int] = set()
+    variants = Counter[str]()
+    for place, attack in enumerate(attacks):
+        letters = known.get(attack.name, "")
+        if letters[variants[attack.name] :].startswith(LETTERS[Outcome.SILENCE]):
+            places.add(place)
+        variants[attack.name] += 1
+    return places
 
 
 def told(results: Sequence[Result]) -> dict[str, str]:
@@ -151,7 +162,10 @@ TAKEN_ALL_THE_SAME = {"granian": {"FR-04-16-bit", "FR-04-64-bit", "FR-04-64-bit-
 async def test_fr34_frames_that_lie_end_it_and_nothing_behind_them_is_answered(under: Assailed) -> None:
     """Frames are the server's to judge here: docs/reference/middleware.md says what it does instead."""
     attacks = [Attack(name, head(token="@") + sent + text("pay-me") * 3) for name, sent, _, _ in LIES]
-    results = await under.assail(attacks)
+    taken = TAKEN_ALL_THE_SAME.get(under.name, set())
+    results = await under.assail([attack for attack in attacks if attack.name not in taken])
+    results += await under.assail(
+        [attack for attack in attacks if attack.name in taken], enough=lambda said: b"pay-me" in said
+    )
     assert {result.outcome for result in results} <= {Outcome.IN, Outcome.SERVER, Outcome.SILENCE}
-    passed = {result.attack.name for result in results if b"pay-me" in result.said}
-    assert passed == TAKEN_ALL_THE_SAME.get(under.name, set())
+    assert {result.attack.name for result in results if b"pay-me" in result.said} == taken
