@@ -29,6 +29,7 @@ EACH_HELD: Final = 256
 """Bytes that a held message takes besides its payload: an empty one is no less to keep."""
 FAREWELL_WITHIN: Final = 6.0
 """Seconds for what is still on its way to the server. Live gives up waiting for a Close a little earlier."""
+HEARS_WITHIN: Final = 10  # turns of the loop, in which a framework's listener hears of the end and acts on it
 NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
 
@@ -157,16 +158,17 @@ class Socket:
         """Raises ConnectionClosedError when it is over, RuntimeError for what ASGI does not allow now."""
         kind = message["type"]
         if self._said is not None:
-            raise self._too_late()
+            raise await self._too_late()
         if kind == "websocket.send":
             text = message.get("text")
             if self._controls and text is not None and is_meant(text):
-                self._dropped("from the application")
+                if self._live is not None:
+                    self._live.dropped("from the application")
                 return
             await self._lock.acquire()
             try:
                 if self._said is not None:
-                    raise self._too_late()
+                    raise await self._too_late()
                 now = self._since = self._now()
                 await self._send(message)
             finally:
@@ -181,9 +183,12 @@ class Socket:
             self.broken(f"sent {kind} after its accept")
             raise RuntimeError(f"{kind} after websocket.accept")
 
-    def _too_late(self) -> Exception:
+    async def _too_late(self) -> Exception:
+        """Who listens hears of the end first: then Quart cancels its sender, and would log what that one raised."""
         if self._closed_by_application:
             return RuntimeError("sent after websocket.close")
+        for _ in range(HEARS_WITHIN):
+            await asyncio.sleep(0)
         return ConnectionClosedError("the connection is closed")
 
     async def _close_by_application(self, message: Message) -> None:
@@ -211,10 +216,6 @@ class Socket:
         if self._live is not None:
             self._live.backend_fault(note, Reason.APP_FAILED)
 
-    def _dropped(self, detail: str) -> None:
-        if self._live is not None:
-            self._live.dropped(detail)
-
     # ---- what comes from the server ---------------------------------------------------------------------------------
 
     async def _read(self) -> None:
@@ -226,7 +227,7 @@ class Socket:
                     return
                 self._came(message)
                 if self._held_size > MOST_HELD:
-                    self._room = asyncio.get_running_loop().create_future()
+                    self._room = self._loop.create_future()
                     await self._room
         except Exception as error:  # noqa: BLE001 - the server's fault, or ours: it ends this connection alone
             self._wrong(error)

@@ -81,3 +81,40 @@ async def test_ours_arrives() -> None:
     assert (closed["code"], closed["reason"]) == (4403, "doorward:closed_by_operator")
     await it.ended()
     await it.clean()
+
+
+async def test_who_listens_hears_of_the_end_before_who_sends_is_told() -> None:
+    """Quart logs an exception of its sender as a fault; cancelled it is none. Both wake in one turn of the loop."""
+    raised: list[BaseException] = []
+    tick = asyncio.Event()
+
+    async def quart_that_pushes(scope: Scope, receive: Receive, send: Send) -> None:
+        async def listen() -> None:
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+        async def push() -> None:
+            await send({"type": "websocket.accept"})
+            await tick.wait()
+            try:
+                await send({"type": "websocket.send", "text": "tick"})
+            except OSError as error:
+                raised.append(error)
+
+        await receive()
+        tasks = {asyncio.create_task(listen()), asyncio.create_task(push())}
+        _, left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    it = Visit(World(), quart_that_pushes, scope_of()).begin()
+    await it.server.told("websocket.accept")
+    await it.world.settle()
+    (live,) = it.world.connections
+    tick.set()
+    live.close_by_operator()
+    await it.server.told("websocket.close")
+    await it.ended()
+    await it.clean()
+    assert raised == []
