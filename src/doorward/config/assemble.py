@@ -18,6 +18,7 @@ from doorward.adapters.web.pages import Page
 from doorward.config.config import Config
 from doorward.config.making import make_assertions
 from doorward.config.parts import Load, Parts, Process, Terms, master_secret
+from doorward.config.places import Places
 from doorward.config.rules import rules_of
 from doorward.core.peering import is_in
 from doorward.core.verifying import is_verify
@@ -33,7 +34,6 @@ class _Swap:
     """Of what only the gateway has, all that a reload exchanges."""
 
     assertions: Mapping[str, Assertions]
-    places: Mapping[int, BackendPlace]  # by the Route's own identity: one judged by other rules has another place
     tls: ssl.SSLContext | None
 
 
@@ -57,6 +57,7 @@ class Assembly:
         pages: Mapping[str, Page] | None = None,
     ) -> None:
         self._master = master_secret(config)
+        self._places: Places[BackendPlace] = Places()
         self._parts = Parts(
             config,
             process=Process(node=node, worker=worker, audit_worker=worker, shared=config.workers > 1, folder=folder),
@@ -73,7 +74,6 @@ class Assembly:
             self._swap = self._build(config, self._parts.terms.rules)
         except OSError as error:
             raise StartError(str(error)) from error
-        self._before = self._swap  # what the last reload exchanged, for handshakes that were under way
         self._admin = AdminApp(
             metrics=self._parts.numbers.text, readiness=self._parts.readiness, fault=self._parts.events.fault
         )
@@ -81,13 +81,15 @@ class Assembly:
     def _build(self, config: Config, rules: Rules) -> _Swap:
         assertions = make_assertions(config, master=self._master, entropy=self.entropy)
         tls = config.tls
-        return _Swap(
+        swap = _Swap(
             assertions=assertions,
-            places={id(route): self._place(config, route, assertions) for route in rules.routes},
             tls=None
             if tls is None
             else server_context(certificate=tls.certificate_file, key=tls.key_file, minimum=tls.minimum_version),
         )
+        for route in rules.routes:
+            self._places.put(route, self._place(config, route, assertions))
+        return swap
 
     def _place(self, config: Config, route: Route, assertions: Mapping[str, Assertions]) -> BackendPlace:
         terms = config.backends[route.name]
@@ -151,8 +153,7 @@ class Assembly:
 
     def backend_of(self, route: Route) -> BackendPlace:
         """A handshake that began before a reload is served by the rules that judge it."""
-        place = self._swap.places.get(id(route))
-        return self._before.places[id(route)] if place is None else place
+        return self._places.of(route)
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -206,8 +207,7 @@ class Assembly:
         return self._parts.reload(self._exchange)
 
     def _exchange(self, config: Config, terms: Terms) -> None:
-        swap = self._build(config, terms.rules)
-        self._before, self._swap = self._swap, swap
+        self._swap = self._build(config, terms.rules)
         self._parts.put(terms)
 
     async def drain(self) -> None:

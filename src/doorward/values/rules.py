@@ -109,7 +109,7 @@ class Limits:
     refusals_before_close: int = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Route:
     """A path pattern with everything that holds for it. `backend` is a URL template (None in the middleware)."""
 
