@@ -443,3 +443,20 @@ async def test_whose_head_came_in_time_and_had_to_wait_is_not_late() -> None:
             piece()
         assert (await peer.rest()).startswith(b"HTTP/1.1 200 ")
         assert gate.door.refusals == []
+
+
+async def test_who_ends_in_the_midst_of_a_head_waits_for_a_turn_too() -> None:
+    async with gateway() as gate, client(gate.port) as peer:
+        peer.send(BASE[:10])
+        await until(lambda: gate.listener.fronts)
+        (front,) = gate.listener.fronts
+        await until(lambda: front._head.begun)
+        gate.listener.turns = held = Held()
+        peer.writer.write_eof()
+        await until(lambda: held.pieces)
+        assert gate.door.refusals == []
+        held.pieces.pop()()
+        assert (await peer.rest(3)).startswith(b"HTTP/1.1 400 ")
+        assert [deny.reason for deny in gate.door.refusals] == [Reason.HEAD_GRAMMAR]
+        await until(lambda: not gate.listener.fronts, within=0.9)  # and not only once a refused peer's time is over
+        assert held.pieces == []

@@ -175,11 +175,26 @@ class Front(asyncio.Protocol):
         self._cut()
 
     def eof_received(self) -> bool:
-        if self._came:  # under TLS an end comes through a pause
-            self._turn()
-        if not self._over and self._head is not None and self._head.begun:
-            self._refuse_unseen(_EARLY_END, head=self._head)
-        return False
+        """True: it stays until its turn to be refused, which TLS does not know."""
+        if self._over or self._head is None:
+            return False
+        if self._transport is not None and below(self._transport) is not None:
+            if self._came:  # under TLS an end comes through a pause
+                self._turn()
+            self._ended()
+            return False
+        if self._head.begun:
+            self._listener.turns.wait(self._ended)
+        return self._head.begun
+
+    def _ended(self) -> None:
+        """It said FIN in the midst of its head."""
+        transport = self._transport
+        if self._over or self._head is None or not self._head.begun:
+            return
+        self._refuse_unseen(_EARLY_END, head=self._head)
+        if transport is not None:
+            transport.close()
 
     # ---- our own endpoints ------------------------------------------------------------------------------------------
 
