@@ -4,7 +4,6 @@ The settings are those that docs/reference/asgi-servers.md recommends; a test th
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -16,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from websockets.asyncio.client import connect as ws_connect
-from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from tests.architecture.source import ROOT
+from tests.integration.entering import attempt
 from tests.integration.running import ENVIRONMENT, LAUNCH, WITHIN, Client, Refused, free_port
 
 STARTS_WITHIN = 45.0
@@ -96,27 +94,11 @@ class Served:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Client | Refused:
-        shown = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token is not None else {})}
-        settled: Any = {"compression": None, "ping_interval": None, "max_size": 1 << 24, "proxy": None, **more}
-        offered: Any = list(protocols) or None
-        try:
-            socket = await ws_connect(
-                f"ws://127.0.0.1:{self.port}{path}",
-                subprotocols=offered,
-                additional_headers=shown,
-                open_timeout=WITHIN,
-                **settled,
-            )
-        except InvalidStatus as refused:
-            answer = refused.response
-            try:
-                reason = json.loads(bytes(answer.body or b"{}")).get("reason", "")
-            except ValueError:
-                reason = ""
-            return Refused(answer.status_code, reason, dict(answer.headers.raw_items()))
-        except (OSError, EOFError, InvalidMessage):
-            return Refused(0)
-        return Client(socket)
+        named = (headers or {}).items()
+        found = await attempt(
+            f"ws://127.0.0.1:{self.port}{path}", token=token, headers=named, protocols=protocols, **more
+        )
+        return found if isinstance(found, Refused) else Client(found)
 
     async def connect(self, path: str, **more: Any) -> Client:
         client = await self.try_connect(path, **more)

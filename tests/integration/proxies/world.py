@@ -1,7 +1,6 @@
 """A gateway behind all four proxies at once, each by its recipe, and clients with addresses of their own."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -9,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import InvalidMessage, InvalidStatus
 
+from tests.integration.entering import attempt
 from tests.integration.proxies.recipes import NAME, Site, recipe
 from tests.integration.proxies.starting import Proxy, standing
 from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, free_port
@@ -137,37 +135,17 @@ class Way:
         host: str = NAME,
         **more: Any,
     ) -> Guest | Refused:
-        shown = list(headers.items() if isinstance(headers, Mapping) else headers or [])
-        if token is not None:
-            shown.append(("Authorization", f"Bearer {token}"))
-        try:
-            socket = await connect(
-                f"{'wss' if tls else 'ws'}://{host}{path}",
-                **{
-                    "ssl": self.trust if tls else None,
-                    "ping_interval": None,
-                    "compression": None,
-                    "proxy": None,
-                    **more,
-                },
-                host="127.0.0.1",
-                port=self.secure if tls else self.plain,
-                local_addr=(source, 0),
-                subprotocols=list(protocols) or None,  # type: ignore[arg-type]
-                additional_headers=shown,
-                max_size=1 << 24,
-                open_timeout=WITHIN,
-            )
-        except InvalidStatus as refused:
-            response = refused.response
-            try:
-                reason = json.loads(bytes(response.body or b"{}")).get("reason", "")
-            except ValueError:
-                reason = ""
-            return Refused(response.status_code, reason, dict(response.headers.raw_items()))
-        except (OSError, EOFError, InvalidMessage):
-            return Refused(0)
-        return Guest(socket)
+        found = await attempt(
+            f"{'wss' if tls else 'ws'}://{host}{path}",
+            token=token,
+            headers=headers.items() if isinstance(headers, Mapping) else headers or (),
+            protocols=protocols,
+            host="127.0.0.1",
+            port=self.secure if tls else self.plain,
+            local_addr=(source, 0),
+            **{"ssl": self.trust if tls else None, **more},
+        )
+        return found if isinstance(found, Refused) else Guest(found)
 
     async def enter(self, subject: str, path: str = "/chat", *, source: str, life: float = 60.0, **more: Any) -> Guest:
         client = await self.try_enter(self.gateway.token(subject, life), path, source=source, **more)

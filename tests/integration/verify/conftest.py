@@ -1,21 +1,19 @@
 """One gateway and one backend for the folder, and every proxy by its recipe between the clients and the backend."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import InvalidMessage, InvalidStatus
 
+from tests.integration.entering import attempt
 from tests.integration.proxies.starting import Proxy, standing
 from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, free_port
 from tests.integration.verify.recipes import FILES, NAME, Site, recipe, site
@@ -74,31 +72,19 @@ class Way:
         headers: list[tuple[str, str]] | None = None,
         **more: Any,
     ) -> Guest | Refused:
-        shown = list(headers or [])
-        if token is not None:
-            shown.append(("Authorization", f"Bearer {token}"))
-        settled: Any = {"ping_interval": None, "compression": None, "proxy": None, **more}
-        try:
-            socket = await connect(
-                f"wss://{NAME}{path}",
-                ssl=self.trust,
-                host="127.0.0.1",
-                port=self.port,
-                local_addr=(source, 0),
-                additional_headers=shown,
-                open_timeout=WITHIN,
-                **settled,
-            )
-        except InvalidStatus as refused:
-            response = refused.response
-            try:
-                reason = json.loads(bytes(response.body or b"{}")).get("reason", "")
-            except ValueError:
-                reason = ""
-            return Refused(response.status_code, reason, {name.lower(): v for name, v in response.headers.raw_items()})
-        except (OSError, EOFError, InvalidMessage):
-            return Refused(0)
-        return Guest(socket)
+        found = await attempt(
+            f"wss://{NAME}{path}",
+            token=token,
+            headers=headers or (),
+            ssl=self.trust,
+            host="127.0.0.1",
+            port=self.port,
+            local_addr=(source, 0),
+            **more,
+        )
+        if isinstance(found, Refused):
+            return replace(found, headers={name.lower(): value for name, value in found.headers.items()})
+        return Guest(found)
 
     async def enter(self, token: str | None, path: str = "/chat/a", **more: Any) -> Guest:
         client = await self.try_enter(token, path, **more)
