@@ -13,13 +13,14 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import ssl
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from doorward.cli import app
 from tests.integration.ports import free_port
 from tests.integration.warm import FORGE, Child
 
-WITHIN = 15.0
+WITHIN = 40.0
 STARTS_WITHIN = 45.0
 ISSUER = "https://login.test"
 OTHER_ISSUER = "https://elsewhere.test"
@@ -409,7 +410,32 @@ class Gateway:
     def tell(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    async def ended(self, within: float = 20.0) -> int:
+    async def stand_still(self) -> None:
+        """SIGSTOP, between two writes: whoever is stopped inside one holds the store's lock, and nobody can write."""
+
+        async def stopped() -> bool:
+            return _states(self.pid) == {"T"}
+
+        async def at_rest() -> bool:
+            self.tell(signal.SIGSTOP)
+            await self.until(stopped)
+            if not self._may_be_written():
+                self.tell(signal.SIGCONT)
+                return False
+            return True
+
+        await self.until(at_rest)
+
+    def _may_be_written(self) -> bool:
+        with closing(sqlite3.connect(self.folder / "doorward.db", timeout=0.0, isolation_level=None)) as asking:
+            try:
+                asking.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            asking.execute("ROLLBACK")
+            return True
+
+    async def ended(self, within: float = WITHIN) -> int:
         """Its exit code, once it has ended and said all that it had to say."""
         assert self.process is not None
         assert self._printing is not None
@@ -602,6 +628,11 @@ class Gateway:
         except TimeoutError:
             raise AssertionError(f"{count} times {wanted} not in the audit, which ends: {self.events()[-5:]}") from None
         return self.events(**wanted)
+
+
+def _states(pid: int) -> set[str]:
+    """Of a process's threads, each by its letter: T is stopped."""
+    return {task.read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*/stat")}
 
 
 async def _true(value: bool) -> bool:

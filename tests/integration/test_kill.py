@@ -29,6 +29,13 @@ class Round:
         self.spent: list[str] = []
         self.revoked: list[str] = []
         self.renewals = 0
+        self._moved = asyncio.Event()
+
+    async def has_come_to(self, *, spent: int, revoked: int) -> None:
+        """Until it has done that much, however fast this machine is."""
+        while len(self.spent) < spent or len(self.revoked) < revoked:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def prepare(self) -> None:
         """What shall go on while it is killed is bought and opened before."""
@@ -46,6 +53,7 @@ class Round:
             client = await self.gateway.try_connect(f"/chat?ticket={ticket}")
             if isinstance(client, Client):
                 self.spent.append(ticket)
+                self._moved.set()
 
     async def _renew(self) -> None:
         """By turns over the socket, which has a rate of its own, and from outside."""
@@ -67,6 +75,7 @@ class Round:
             target = Target(TargetKind.IDENTITY, name)
             await self.store.revocations.append(Revocation(target, now, Effect.CLOSE, "test", now + 3600))
             self.revoked.append(name)
+            self._moved.set()
 
 
 @pytest.mark.timeout(240)
@@ -85,7 +94,7 @@ async def test_nothing_that_was_said_is_unsaid(tmp_path) -> None:
                     await gateway.start()
                     await holds(gateway, rounds[-1])
                 rounds.append(Round(gateway, store, number))
-                await killed_amid(rounds[-1], within=chance.uniform(0.005, 0.2))
+                await killed_amid(rounds[-1], chance)
         finally:
             await store.close()
         await gateway.start()
@@ -116,12 +125,15 @@ def tear(gateway: Gateway) -> None:
         file.write(b'{"kind":"handshake","outcome":"allo')
 
 
-async def killed_amid(one: Round, *, within: float) -> None:
+async def killed_amid(one: Round, chance: Random) -> None:
     await one.prepare()
     places = [await one.gateway.connect("/places", token=one.gateway.token("places")) for _ in range(PLACES)]
     assert await one.gateway.status("/places", token=one.gateway.token("places")) == 429
     traffic = asyncio.create_task(one.run())
-    await asyncio.wait([traffic], timeout=within)
+    come = asyncio.create_task(one.has_come_to(spent=chance.randint(0, 8), revoked=chance.randint(0, 8)))
+    await asyncio.wait([traffic, come], return_when=asyncio.FIRST_COMPLETED)
+    come.cancel()
+    await asyncio.sleep(chance.uniform(0.0, 0.02))  # into whatever is next
     await one.gateway.kill()
     await asyncio.gather(traffic, return_exceptions=True)
     assert [(await client.closed())[0] for client in places] == [1006] * PLACES

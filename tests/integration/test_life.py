@@ -13,22 +13,23 @@ import pytest_asyncio
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from tests.integration.running import ISSUER, OTHER_ISSUER, Client, Refused, claims_of, running
+from tests.integration.noise import measured
+from tests.integration.running import ISSUER, OTHER_ISSUER, Client, Raw, Refused, claims_of, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXACT = 0.5
 SEEN = 1.0
-"""Seconds. Deadlines are looked at every 250 ms; the rest is this machine's noise, twice of it where a client looks."""
+"""Seconds. Deadlines are looked at every 250 ms; the rest is for two processes, and `noise` comes on top of it."""
 
 ROUTES = [
     {"path": "/chat", "lease": {"grace": "2s"}},
     {"path": "/plain", "control_messages": "never"},
     {"path": "/strict", "lease": {"grace": "5s", "in_grace": "refuse"}},
-    {"path": "/idle", "lease": {"idle": "1s"}},
+    {"path": "/idle", "lease": {"idle": "2s"}},
     {"path": "/max", "lease": {"max": "2s"}},
     {"path": "/often", "lease": {"renew_every": "1s", "grace": "1s"}},
-    {"path": "/limited", "limits": {"messages": "1/s burst 3", "refusals_before_close": 2}},
+    {"path": "/limited", "limits": {"messages": "1/min burst 3", "refusals_before_close": 2}},
     {"path": "/small", "limits": {"message_size": "1KiB"}},
     {"path": "/json", "answer_json_ping": True},
     {"path": "/members", "permission": "chat:join"},
@@ -41,11 +42,29 @@ async def gateway(tmp_path_factory):
         yield gateway
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def noise():
+    async with measured() as noise:
+        yield noise
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def early(gateway):
-    """A raw socket, opened before all else: by the end of this file a ping is due on it."""
+    """A raw socket, opened before all else, whose pings are answered at once; and the frames that come on it."""
+    frames: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
     async with gateway.raw(token=gateway.token("early", 600)) as raw:
-        yield raw
+        answering = asyncio.create_task(answer_pings(raw, frames))
+        yield raw, frames
+        answering.cancel()
+        await asyncio.wait([answering])
+
+
+async def answer_pings(raw: Raw, frames: asyncio.Queue) -> None:
+    while True:
+        first, payload = await raw.frame(within=600)
+        frames.put_nowait((first, payload))
+        if first == 0x89:
+            await raw.send(0x8A, payload)
 
 
 def expiry(token):
@@ -73,14 +92,14 @@ async def test_ready_tells_whose_it_is_and_until_when(gateway, early) -> None:
     await client.close()
 
 
-async def test_asked_in_time_and_renewed_over_the_socket(gateway) -> None:
-    first = gateway.token("bea", 2.9)
+async def test_asked_in_time_and_renewed_over_the_socket(gateway, noise) -> None:
+    first = gateway.token("bea", 4.9)
     client = await gateway.connect(token=first, protocols=("doorward.v1",))
     await client.hear("ready")
     asked = await client.hear("renew")
     assert time.time() < expiry(first), "asked before it ends"
-    assert asked["within"] <= 1
-    second = gateway.token("bea", 3)
+    assert asked["within"] <= 2
+    second = gateway.token("bea", 4)
     await client.auth(second)
     ready = await client.hear("ready")
     assert ready["expires_at"] == expiry(second)
@@ -88,13 +107,13 @@ async def test_asked_in_time_and_renewed_over_the_socket(gateway) -> None:
     # it outlives the first credential, and not the second
     at, end = await ended_at(client)
     assert end == (4001, "doorward:expired")
-    assert 0 <= at - expiry(second) <= SEEN
+    assert 0 <= at - expiry(second) <= SEEN + noise.worst
     renewals = gateway.events(kind="renewal", subject="bea", outcome="allowed")
     assert [event["place"] for event in renewals] == ["message"]
 
 
 async def test_renewed_from_outside(gateway) -> None:
-    client, ready = await gateway.enter("cid", life=3)
+    client, ready = await gateway.enter("cid", life=5)
     await client.hear("renew")
     token = gateway.token("cid", 60)
     answer = await gateway.post("/auth/renew", {"connection": ready["connection"], "token": token})
@@ -172,7 +191,7 @@ async def test_lost_permission_refuses_the_renewal(gateway) -> None:
 
 
 @pytest.mark.parametrize("protocols", [("doorward.v1",), ()])
-async def test_it_ends_to_the_second_under_load(protocols, gateway) -> None:
+async def test_it_ends_to_the_second_under_load(protocols, gateway, noise) -> None:
     token = gateway.token("jim", 3)
     client = await gateway.connect(token=token, protocols=protocols)
     seen = []
@@ -190,7 +209,7 @@ async def test_it_ends_to_the_second_under_load(protocols, gateway) -> None:
     pushing.cancel()
     await asyncio.gather(pushing, return_exceptions=True)
     assert (client.socket.close_code, client.socket.close_reason) == (4001, "doorward:expired")
-    assert 0 <= at - expiry(token) <= SEEN
+    assert 0 <= at - expiry(token) <= SEEN + noise.worst
     assert len(seen) > 100
     controls = [json.loads(message)["type"] for message in seen if isinstance(message, str)]
     assert controls == (["doorward.ready", "doorward.renew"] if protocols else [])
@@ -200,21 +219,21 @@ async def test_it_ends_to_the_second_under_load(protocols, gateway) -> None:
     assert closes[0]["reason"] == "expired"
     assert closes[0]["close"] == 4001
     assert closes[0]["messages_in"] > 100
-    assert 0 <= closes[0]["at"] - expiry(token) <= EXACT
+    assert 0 <= closes[0]["at"] - expiry(token) <= EXACT + noise.worst
 
 
-async def test_what_cannot_be_told_anything_is_told_nothing_and_ends_with_its_token(gateway) -> None:
-    token = gateway.token("kit", 2)
+async def test_what_cannot_be_told_anything_is_told_nothing_and_ends_with_its_token(gateway, noise) -> None:
+    token = gateway.token("kit", 4)
     client = await gateway.connect("/plain", token=token, protocols=("doorward.v1", "chat"))
     await client.send('{"type":"doorward.ping"}')
     assert await client.next() == '{"type":"doorward.ping"}', "not ours where control messages are off"
     at, end = await ended_at(client)
     assert end == (4001, "doorward:expired")
-    assert 0 <= at - expiry(token) <= SEEN
+    assert 0 <= at - expiry(token) <= SEEN + noise.worst
 
 
 async def test_in_grace_messages_are_refused_where_the_route_says_so(gateway) -> None:
-    client, _ = await gateway.enter("lea", "/strict", life=4)
+    client, _ = await gateway.enter("lea", "/strict", life=6)
     assert await client.echoes()
     await client.hear("renew")
     await client.send("not delivered")
@@ -225,18 +244,18 @@ async def test_in_grace_messages_are_refused_where_the_route_says_so(gateway) ->
     await client.close()
 
 
-async def test_renewal_falls_due_by_the_clock_too(gateway) -> None:
+async def test_renewal_falls_due_by_the_clock_too(gateway, noise) -> None:
     client, ready = await gateway.enter("max", "/often", life=60)
     begun = time.time()
     assert ready["renew_by"] <= begun + 1
     await client.hear("renew")
-    assert time.time() - begun == pytest.approx(1, abs=SEEN)
+    assert time.time() - begun == pytest.approx(1, abs=SEEN + noise.worst)
     at, end = await ended_at(client)
     assert end == (4001, "doorward:expired")
-    assert at - begun == pytest.approx(2, abs=SEEN)
+    assert at - begun == pytest.approx(2, abs=SEEN + noise.worst)
 
 
-async def test_idle_is_ended_and_talk_is_not(gateway) -> None:
+async def test_idle_is_ended_and_talk_is_not(gateway, noise) -> None:
     silent, _ = await gateway.enter("ned", "/idle")
     talking, _ = await gateway.enter("ned", "/idle")
     begun = time.time()
@@ -248,19 +267,19 @@ async def test_idle_is_ended_and_talk_is_not(gateway) -> None:
         await asyncio.wait([ending], timeout=0.2)
     at, end = ending.result()
     assert end == (4408, "doorward:idle")
-    assert at - begun == pytest.approx(1, abs=SEEN)
+    assert at - begun == pytest.approx(2, abs=SEEN + noise.worst)
     assert await talking.echoes()
     assert await talking.closed() == (4408, "doorward:idle")
 
 
-async def test_the_end_of_a_life_is_moved_by_nothing(gateway) -> None:
+async def test_the_end_of_a_life_is_moved_by_nothing(gateway, noise) -> None:
     client, _ = await gateway.enter("oda", "/max")
     begun = time.time()
     await client.auth(gateway.token("oda"))
     await client.hear("ready")
     at, end = await ended_at(client)
     assert end == (4408, "doorward:lifetime")
-    assert at - begun == pytest.approx(2, abs=SEEN)
+    assert at - begun == pytest.approx(2, abs=SEEN + noise.worst)
 
 
 # ---- control messages
@@ -320,7 +339,7 @@ async def test_too_fast_is_refused_then_closed(gateway) -> None:
         await client.send("too fast")
         refused = await client.hear("refused")
         assert refused["reason"] == "rate_limited"
-        assert 0 < refused["retry_after"] <= 1
+        assert 0 < refused["retry_after"] <= 60
     await client.send("once too often")
     code, reason = await client.closed()
     assert code == 4429
@@ -373,9 +392,9 @@ async def test_a_ticket_is_not_for_another_path_and_dies_with_its_parent(gateway
     bought = await gateway.buy(gateway.token("vic"), path="/chat")
     assert await gateway.status(f"/json?ticket={bought['ticket']}") == 403
     assert await gateway.status(f"/chat?ticket={bought['ticket']}") == 403, "and it is burnt"
-    short = gateway.token("vic", 2)
+    short = gateway.token("vic", 4)
     bought = await gateway.buy(short)
-    assert bought["expires_in"] <= 2
+    assert bought["expires_in"] <= 4
     client = await gateway.connect(token=short)
     at, _ = await ended_at(client)
     assert at >= expiry(short)
@@ -427,9 +446,10 @@ async def test_of_two_racing_handshakes_with_one_ticket_exactly_one_wins(gateway
 
 async def test_a_ping_comes_and_its_pong_keeps(gateway, early) -> None:
     """Last in this file: by now the first socket has been open for some of the 20 s."""
+    raw, frames = early
     async with asyncio.timeout(25):
-        first, payload = await early.frame()
-    assert first == 0x89, "a ping"
-    await early.send(0x8A, payload)
-    await early.send(0x81, b"after the pong")
-    assert await early.frame() == (0x81, b"after the pong")
+        assert (await frames.get())[0] == 0x89, "a ping"
+    await raw.send(0x81, b"after the pong")
+    while (frame := await frames.get())[0] == 0x89:
+        pass
+    assert frame == (0x81, b"after the pong")

@@ -14,7 +14,7 @@ def faults():
     return []
 
 
-def worker(folder, number, faults, within=5.0):
+def worker(folder, number, faults, within=40.0):
     return UnixNeighbours(folder, worker=number, fault=lambda where, error: faults.append(error), within=within)
 
 
@@ -75,7 +75,7 @@ async def test_who_has_heard_enough_waits_for_nobody(tmp_path, faults) -> None:
         stopped.listen()
         second = worker(tmp_path, 2, faults)
         await second.start(echo)
-        async with asyncio.timeout(4), aclosing(worker(tmp_path, 1, faults).ask(b"?")) as answers:
+        async with asyncio.timeout(20), aclosing(worker(tmp_path, 1, faults).ask(b"?")) as answers:
             assert await anext(answers) == b"?\n"
         await second.stop()
 

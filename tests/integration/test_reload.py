@@ -135,8 +135,8 @@ async def test_who_is_there_meets_the_new_rules_at_the_next_renewal(gateway) -> 
         {
             **route(gateway, "/chat"),
             "permission": "chat:join",
-            "lease": {"idle": "1s"},
-            "limits": {"messages": "1/s burst 2", "message_size": "1KiB", "refusals_before_close": 1},
+            "lease": {"idle": "3s"},
+            "limits": {"messages": "1/min burst 2", "message_size": "1KiB", "refusals_before_close": 1},
         }
     ]
     await reload(gateway)

@@ -8,6 +8,7 @@ import time
 import pytest
 import pytest_asyncio
 
+from tests.integration.noise import measured
 from tests.integration.running import OTHER_ISSUER, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,11 +134,14 @@ async def test_effect_renew_wants_something_issued_after(gateway) -> None:
 async def test_effect_renew_ends_who_does_not_within_grace(gateway) -> None:
     client, _ = await gateway.enter("w2")
     begun = time.time()
-    code, printed = await gateway.cli("revoke", "--subject", "w2", "--effect", "renew")
-    assert code == 0, printed
-    await client.hear("renew")
-    assert await client.closed() == (4001, "doorward:expired")
-    assert time.time() - begun == pytest.approx(2, abs=1)
+    async with measured() as noise:
+        code, printed = await gateway.cli("revoke", "--subject", "w2", "--effect", "renew")
+        assert code == 0, printed
+        told = time.time()
+        await client.hear("renew")
+        assert await client.closed() == (4001, "doorward:expired")
+    assert time.time() - begun >= 2
+    assert time.time() - told <= 2 + 1 + noise.worst
 
 
 async def test_effect_roles_counts_at_once_and_shuts_what_needs_more(gateway) -> None:
@@ -235,15 +239,19 @@ async def test_many_connections_of_one_close_and_the_figure_is_told(gateway) -> 
 
 async def test_a_node_that_stands_still_is_named_and_obeys_when_it_goes_on(gateway) -> None:
     client = await gateway.connect(token=gateway.token("still"))
-    gateway.tell(signal.SIGSTOP)
+    await gateway.cli("connections", "list")  # the first command does the imports
+    await gateway.stand_still()
     begun = time.monotonic()
-    code, printed = await gateway.command("revoke", "--subject", "still")
-    took = time.monotonic() - begun
+    try:
+        async with measured() as noise:
+            code, printed = await gateway.cli("revoke", "--subject", "still")
+        took = time.monotonic() - begun
+    finally:
+        gateway.tell(signal.SIGCONT)
     assert code == 1, printed
     assert summary(printed) == (0, 0, 1)
     assert "no answer from gw-test" in printed
-    assert took < 5 + 5, "its own deadline, and the start of a process"
-    gateway.tell(signal.SIGCONT)
+    assert took < 5 + 5 + noise.worst, "its own deadline"
     assert await client.closed() == REVOKED
 
 
@@ -258,9 +266,15 @@ async def test_it_outlives_the_process(gateway) -> None:
     await gateway.kill()
     # and while nobody serves: whoever comes back under this name answers for what it had missed
     absent = gateway.token("absent")
-    (code, printed), _ = await asyncio.gather(gateway.cli("revoke", "--subject", "absent"), gateway.start())
-    assert code == 0, printed
-    assert summary(printed) == (0, 1, 1)
+    gateway.cold = False
+    begun = time.monotonic()
+    revoking = asyncio.create_task(gateway.cli("revoke", "--subject", "absent"))
+    await gateway.start()
+    took = time.monotonic() - begun
+    code, printed = await revoking
+    if took < 5:  # what the command waits for an answer
+        assert code == 0, printed
+    assert summary(printed) == (0, 1 - code, 1)
     assert await gateway.status(token=token) == 403
     assert await gateway.status(token=absent) == 403
     assert await gateway.status(token=gateway.token("somebody")) == 101

@@ -25,7 +25,7 @@ from tests.unit.service.world import World, handshake, rules, token
 
 HOST = "gw.example.com"
 ORIGIN = "https://app.example.com"
-WITHIN = 10.0
+WITHIN = 40.0
 
 
 class Server:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import time
 
 import pytest
 import pytest_asyncio
@@ -119,9 +120,11 @@ async def test_places_and_rates_are_counted_over_all(gateway) -> None:
     assert len(refused) == 6
     await held[0].close()
     await gateway.until(lambda: _comes_in(gateway, token, held))
+    begun = time.monotonic()
     statuses = [await gateway.status("/chat", token=gateway.token("often", 600)) for _ in range(20)]
-    assert statuses.count(101) == 12
-    assert statuses.count(429) == 8
+    since_then = int((time.monotonic() - begun) / 5)  # 12 a minute
+    assert 12 <= statuses.count(101) <= 12 + since_then
+    assert statuses.count(429) == 20 - statuses.count(101)
     for client in held:
         await client.close()
 

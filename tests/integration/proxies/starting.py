@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.integration.running import ENVIRONMENT, LAUNCH, free_port
 
-WITHIN = 20.0
+WITHIN = 45.0
 
 NGINX = """\
 {user}daemon off;
