@@ -265,20 +265,22 @@ def test_rv06_a_narrower_proof_narrows(siege: Standing) -> None:
 
 
 def test_rv10_nothing_outlives_its_token_under_load(siege: Standing) -> None:
-    """A token of under 3 s, a message every few milliseconds: 4001 on time, and nothing is delivered after it."""
+    """A token of under 4 s, a message every few milliseconds: 4001 on time, and nothing is delivered after it."""
     from time import time
 
     subject = siege.name()
-    ends = int(time()) + 2
+    ends, late = int(time()) + 4, 0.0
     peer = enter(siege, subject, claims={"exp": ends}, **CONTROLS)
     with peer:
         peer.hears("ready")
         while time() < ends + 2 and not peer.over and b"\x88" not in peer.data[peer.read_to :][-80:]:
+            begun = time()
             peer.flood(text("tick"), most=len(text("tick")), within=0.01)
             peer.drip(b"", every=0)
+            late = max(late, time() - begun)  # it takes milliseconds where the machine is ours
         said = peer.farewell(WITHIN)
         assert said == (4001, "doorward:expired")
-        assert ends - 0.1 <= siege.record(subject=subject, kind="close")["at"] < ends + 1.0
+        assert ends - 0.1 <= siege.record(subject=subject, kind="close")["at"] < ends + 1.0 + late
 
 
 def test_head_after_head(siege: Standing) -> None:
