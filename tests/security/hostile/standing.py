@@ -256,6 +256,12 @@ class Operator:
         self._loop.close()
 
 
+def waited(pid: int) -> float:
+    """Seconds for which a process's main thread waited for a processor so far (Linux's sched-stats)."""
+    path = Path(f"/proc/{pid}/schedstat")
+    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
+
+
 # ---- the gateway -----------------------------------------------------------------------------------------------------
 
 
@@ -394,6 +400,12 @@ class Standing:
         """Seconds of CPU so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def lateness(self) -> Callable[[], float]:
+        """From now on: seconds for which the gateway or we were ready and had no processor. A deadline that is kept is
+        kept plus that, which is the machine's."""
+        before = waited(self.process.pid) + waited(os.getpid())
+        return lambda: max(0.0, waited(self.process.pid) + waited(os.getpid()) - before)
 
     def everything_written(self) -> bytes:
         """All that the process ever put anywhere: its output, and every file in its folder but its configuration."""

@@ -18,12 +18,13 @@ def test_fr28_who_does_not_read_delays_nobody_else(siege: Standing) -> None:
     frozen = [enter(siege, siege.name("frozen"), "/push/a") for _ in range(FROZEN)]
     lively = [enter(siege, siege.name("lively"), "/ws/a") for _ in range(LIVELY)]
     waits = []
+    late = siege.lateness()
     for peer in lively:
         begun = monotonic()
         peer.send(text("there?"))
         assert peer.message() == "there?"
         waits.append(monotonic() - begun)
-    assert sorted(waits)[LIVELY // 2] < 0.5
+    assert sorted(waits)[LIVELY // 2] < 0.5 + late() / LIVELY
     assert siege.memory() - memory < KEPT
     for peer in [*frozen, *lively]:
         peer.vanish()
@@ -36,11 +37,11 @@ def test_rv32_hundreds_are_revoked_at_once(siege: Standing) -> None:
     subject = siege.name("many")
     peers = [enter(siege, subject) for _ in range(REVOKED)]
     bystander = enter(siege, siege.name("bystander"))
-    begun = monotonic()
+    begun, late = monotonic(), siege.lateness()
     siege.operator.withdraw(Target(kind=TargetKind.IDENTITY, value=subject))
     ends = {peer.farewell(WITHIN) for peer in peers}
     assert ends == {(4002, "doorward:revoked")}
-    assert monotonic() - begun < 3.0
+    assert monotonic() - begun < 3.0 + late()
     bystander.send(text("still here"))
     assert bystander.message() == "still here"
     for peer in [*peers, bystander]:

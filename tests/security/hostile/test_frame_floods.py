@@ -64,7 +64,7 @@ def test_fr13_after_our_close_nothing_is_kept_and_the_end_comes(siege: Standing)
     with enter(siege, siege.name()) as peer:
         peer.send(frame(1, b"x", masked=False))
         peer.flood(b"\x82\xfe\xff\xff" + bytes(65539), most=100 * MIB, within=7.0)
-        peer.finish(7.0)
+        peer.finish(WITHIN)
         assert siege.memory() - memory < GENEROUS
     aftermath(siege, was, attacker_was_in=True)
 
@@ -73,7 +73,7 @@ def test_fr15_a_frame_of_2_to_the_62_waits_for_nothing(siege: Standing) -> None:
     was = before(siege)
     with enter(siege, siege.name()) as peer:
         peer.send(b"\x82\xff\x40" + bytes(7) + bytes(4) + b"a" * 100)
-        assert peer.farewell(2.0)[0] == 1009
+        assert peer.farewell(WITHIN)[0] == 1009
     assert [record.get("reason", "") for record in aftermath(siege, was, attacker_was_in=True)] == [
         "",
         "message_too_big",
@@ -99,7 +99,7 @@ def test_control_frames_have_a_rate(siege: Standing, opcode: int) -> None:
     subject = siege.name()
     with enter(siege, subject) as peer:
         peer.flood(frame(opcode, b"p" * 125) * 100, most=20 * MIB, within=3.0)
-        peer.finish(7.0)
+        peer.finish(WITHIN)
     assert siege.record(subject=subject, kind="close")["reason"] == "control_rate"
     assert siege.memory() - memory < GENEROUS
 
@@ -142,10 +142,10 @@ def test_fr40_a_hundred_thousand_tiny_frames(siege: Standing) -> None:
     was, memory, work = before(siege), siege.memory(), siege.processor_time()
     tiny = b"".join(frame(2, b"a" * (number % 11)) for number in range(1000))
     with enter(siege, siege.name(), "/rated/a") as rated, enter(siege, siege.name(), "/sink/a") as free:
-        assert free.flood(tiny, most=200 * len(tiny), within=5.0) >= 200 * len(tiny)
+        assert free.flood(tiny, most=200 * len(tiny), within=30.0) >= 200 * len(tiny)
         rated.flood(tiny, most=100 * len(tiny), within=3.0)
         good_client(siege)
-        rated.finish(7.0)
+        rated.finish(WITHIN)
         free.vanish()
     assert siege.memory() - memory < GENEROUS
     assert siege.processor_time() - work < 3.0
@@ -175,7 +175,7 @@ def test_pings_while_a_message_of_the_backends_is_under_way(siege: Standing) -> 
         peer.hears("ready")
         peer.send(frame(1, b"a", fin=False))
         peer.flood(text('{"type":"doorward.ping"}') * 20, most=MIB, within=1.0)
-        peer.finish(7.0)
+        peer.finish(WITHIN)
     assert siege.memory() - memory < GENEROUS
 
 
@@ -196,7 +196,7 @@ def test_fr41_three_hundred_that_vanish_together(siege: Standing) -> None:
     peers = [enter(siege, f"crowd-{number % 40}") for number in range(300)]
     for peer in peers:
         peer.vanish()
-    until(lambda: siege.backend.open <= was.open, within=5.0, what="all of them are gone")
+    until(lambda: siege.backend.open <= was.open, what="all of them are gone")
     aftermath(siege, was, attacker_was_in=True)
     store, now = siege.operator.tools.store, siege.operator.tools.clock.now()
 

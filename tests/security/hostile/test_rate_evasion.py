@@ -170,7 +170,7 @@ def test_pending_places_come_back_however_a_handshake_ends(strict: Standing) -> 
         def room() -> bool:
             return status_of(strict, head(token=strict.token(strict.name()), **through(address))) == 101
 
-        until(room, within=5.0, what="room again")
+        until(room, what="room again")
 
 
 def test_slots_come_back_however_a_connection_ends(strict: Standing) -> None:
@@ -200,7 +200,7 @@ def test_slots_come_back_however_a_connection_ends(strict: Standing) -> None:
         def room(way: str = way) -> bool:
             return status_of(strict, head(token=strict.token(f"{subject}-{way}"), **through("203.0.113.5"))) in {101}
 
-        until(room, within=5.0, what=f"room after {way}")
+        until(room, what=f"room after {way}")
 
 
 def test_sixty_at_once_for_six_places(strict: Standing) -> None:

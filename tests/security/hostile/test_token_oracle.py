@@ -190,8 +190,9 @@ def test_jt45_all_of_them_are_one_class(siege: Standing, way: str) -> None:
     for case, (forge, _) in TOKENS.items():
         token = siege.keep_secret(forge(siege), whose=case)
         with Peer(siege) as peer:
+            late = siege.lateness()
             peer.send(request(token))
-            assert peer.finish(WITHIN) < 2.0
+            assert peer.finish(WITHIN) < 2.0 + late()
             same_day = b"\r\n".join(line for line in peer.data.split(b"\r\n") if not line.startswith(b"date:"))
             classes.setdefault(same_day, []).append(case)
     assert len(classes) == 1, {answer[:80]: cases[:9] for answer, cases in classes.items()}
