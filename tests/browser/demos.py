@@ -80,7 +80,7 @@ class Demo:
     def tell(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    async def ended(self, within: float = 20.0) -> tuple[int, str]:
+    async def ended(self, within: float = WITHIN) -> tuple[int, str]:
         """(exit code, the rest of what it printed)."""
         assert self.process.stdout is not None
         rest = await asyncio.wait_for(self.process.stdout.read(), within)

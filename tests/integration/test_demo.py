@@ -14,11 +14,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from tests.browser.demos import doorward, is_free, running_demo
+from tests.browser.demos import WITHIN, doorward, is_free, running_demo
 from tests.integration.ports import free_ports
 
+# each demo is four processes that do their imports, and each command one more
+pytestmark = pytest.mark.timeout(240)
+
 LOOPBACK = "127.0.0.1"
-GRACE_OF_STOPPING = 15.0
 shares = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -52,7 +54,7 @@ async def enter(demo, name, path="/chat/lobby"):
 
 async def hear(socket, kind):
     """The next message of that type."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WITHIN):
         while True:
             message = json.loads(await socket.recv())
             if message["type"] == kind:
@@ -62,7 +64,7 @@ async def hear(socket, kind):
 async def closed(socket):
     """(code, reason) of the Close that ends it, whatever comes before."""
     with suppress(ConnectionClosed):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WITHIN):
             async for _ in socket:
                 pass
     return socket.close_code, socket.close_reason
@@ -74,7 +76,7 @@ async def gone(pid):
     ended = asyncio.Event()
     asyncio.get_running_loop().add_reader(descriptor, ended.set)
     try:
-        await asyncio.wait_for(ended.wait(), GRACE_OF_STOPPING)
+        await asyncio.wait_for(ended.wait(), WITHIN)
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
@@ -90,7 +92,7 @@ async def curl(demo, *arguments):
     process = await asyncio.create_subprocess_exec(
         "curl", "-K", str(demo.folder / "handshake"), *arguments, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 10)
+    output, _ = await asyncio.wait_for(process.communicate(), WITHIN)
     return output.decode().strip()
 
 
@@ -243,7 +245,7 @@ async def test_it_stops_everything_it_started(number, own_demo) -> None:
         await hear(alice, "doorward.ready")
         assert len(demo.children()) == 3
         demo.tell(number)
-        code, printed = await demo.ended(GRACE_OF_STOPPING)
+        code, printed = await demo.ended()
         assert code == 0, printed
         assert "Traceback" not in printed
         assert (await closed(alice))[0] == 1012
@@ -264,7 +266,7 @@ async def test_it_leaves_nothing_behind_even_when_killed(own_demo) -> None:
 async def test_when_a_part_ends_the_demo_ends_and_says_so(part, own_demo) -> None:
     demo = own_demo
     os.kill(demo.children()[f"doorward.demo.{part}"], signal.SIGKILL)
-    code, printed = await demo.ended(GRACE_OF_STOPPING)
+    code, printed = await demo.ended()
     assert code == 1
     assert f"the {part} ended" in printed
     assert all(is_free(port) for port in demo.ports)
