@@ -16,7 +16,7 @@ ROUTES: list[dict[str, Any]] = [
     {"path": "/chat/small", "limits": {"message_size": "1KiB", "messages": "off"}},
     {"path": "/chat/limited", "limits": {"messages": "1/s burst 3", "refusals_before_close": 1}},
     {"path": "/chat/plain", "control_messages": "never"},
-    {"path": "/chat/asked", "lease": {"grace": "2s"}},
+    {"path": "/chat/asked", "lease": {"grace": "4s"}},
     {"path": "/chat/closing", "refuse_as": "close"},
     {"path": "/chat/{room}", "limits": {"connections_per_subject": 1000}},
     {"path": "/push"},

@@ -181,7 +181,7 @@ async def test_no_secret_is_written_down(gateway) -> None:
 
 async def test_while_the_store_is_away_it_is_403_and_one_record(tmp_path) -> None:
     terms = {"trusted_proxies": ["127.0.0.1/32"], "hosts": [NAME, "127.0.0.1"], "public_url": f"https://{NAME}"}
-    async with running(tmp_path, server={**terms, "admission_timeout": "1s"}) as gateway:
+    async with running(tmp_path, server={**terms, "admission_timeout": "3s"}) as gateway:
         ticket = (await gateway.buy(gateway.token("bob")))["ticket"]
         by_ticket = question(gateway, uri=f"/chat?ticket={ticket}").split(b"Authorization")[0] + b"\r\n"
         with closing(sqlite3.connect(gateway.folder / "doorward.db", isolation_level=None)) as neighbour:
