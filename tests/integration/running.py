@@ -18,7 +18,7 @@ import ssl
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -231,6 +231,31 @@ class Refused:
     status: int
     reason: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def attempt(
+    url: str,
+    *,
+    token: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    protocols: Iterable[str] = (),
+    **settings: Any,
+) -> ClientConnection | Refused:
+    """With a bearer token, if there is one, after the headers. `settings` are those of websockets' `connect`."""
+    shown = [*headers, *([] if token is None else [("Authorization", f"Bearer {token}")])]
+    settled: Any = {"compression": None, "ping_interval": None, "max_size": 1 << 24, "proxy": None, **settings}
+    offered: Any = list(protocols) or None
+    try:
+        return await ws_connect(url, subprotocols=offered, additional_headers=shown, open_timeout=WITHIN, **settled)
+    except InvalidStatus as refused:
+        answer = refused.response
+        try:
+            reason = json.loads(bytes(answer.body or b"{}")).get("reason", "")
+        except ValueError:
+            reason = ""
+        return Refused(answer.status_code, reason, dict(answer.headers.raw_items()))
+    except (OSError, EOFError, InvalidMessage):
+        return Refused(0)
 
 
 # ---- the gateway -----------------------------------------------------------------------------------------------------
@@ -481,33 +506,9 @@ class Gateway:
     async def try_connect(
         self, path: str = "/chat", *, token: str | None = None, protocols: tuple[str, ...] = (), **more: Any
     ) -> Client | Refused:
-        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        settled: Any = {
-            "compression": None,
-            "ping_interval": None,
-            "max_size": 1 << 24,
-            "proxy": None,
-            "ssl": self.tls,
-            **more,
-        }
-        try:
-            socket = await ws_connect(
-                self.url + path,
-                subprotocols=list(protocols) or None,  # type: ignore[arg-type]
-                additional_headers=headers,
-                open_timeout=WITHIN,
-                **settled,
-            )
-        except InvalidStatus as refused:
-            response = refused.response
-            try:
-                reason = json.loads(bytes(response.body or b"{}")).get("reason", "")
-            except ValueError:
-                reason = ""
-            return Refused(response.status_code, reason, dict(response.headers.raw_items()))
-        except (OSError, EOFError, InvalidMessage):
-            return Refused(0)
-        return Client(socket)
+        settled: Any = {"ssl": self.tls, **more}
+        found = await attempt(self.url + path, token=token, protocols=protocols, **settled)
+        return found if isinstance(found, Refused) else Client(found)
 
     async def connect(self, path: str = "/chat", *, token: str | None = None, **more: Any) -> Client:
         client = await self.try_connect(path, token=token, **more)

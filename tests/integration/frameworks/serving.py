@@ -17,8 +17,7 @@ from typing import Any
 import httpx2
 
 from tests.architecture.source import ROOT
-from tests.integration.entering import attempt
-from tests.integration.running import ENVIRONMENT, LAUNCH, WITHIN, Client, Refused, free_port
+from tests.integration.running import ENVIRONMENT, LAUNCH, WITHIN, Client, Refused, attempt, free_port
 
 STARTS_WITHIN = 45.0
 _UVICORN = [

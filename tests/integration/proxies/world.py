@@ -10,10 +10,9 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from tests.integration.entering import attempt
 from tests.integration.proxies.recipes import NAME, Site, recipe
 from tests.integration.proxies.starting import Proxy, standing
-from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, free_port
+from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, attempt, free_port
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HEADER_PROXIES = ("nginx", "haproxy", "caddy", "envoy")

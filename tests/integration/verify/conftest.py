@@ -13,9 +13,8 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.server import ServerConnection
 
-from tests.integration.entering import attempt
 from tests.integration.proxies.starting import Proxy, standing
-from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, free_port
+from tests.integration.running import WITHIN, Backend, Client, Gateway, Refused, attempt, free_port
 from tests.integration.verify.recipes import FILES, NAME, Site, recipe, site
 
 ORIGIN = "https://app.test"
