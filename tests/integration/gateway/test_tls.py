@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import ssl
 import time
 
 import pytest
 
 from doorward.adapters.gateway.front import LINGER
+from doorward.adapters.gateway.secured import Securing
 from doorward.adapters.gateway.sockets import is_there
 from doorward.adapters.gateway.tls import client_context, server_context
 from tests.integration.gateway.certificates import Authority
@@ -248,3 +250,10 @@ async def test_a_bug_of_ours_in_a_tls_turn_ends_that_connection_alone(serving, t
                 await peer.rest()
         assert [where for where, _ in gate.parts.bugs] == ["tls"]
         gate.parts.bugs.clear()
+
+
+async def test_of_what_led_a_connection_to_tls_nothing_stays_with_it(serving, trusting):
+    async with backend(then(echo)) as port, gateway(port, tls=serving) as gate, upgraded(gate.port, tls=trusting):
+        await gate.live()
+        gc.collect()  # of other tests
+        assert [each for each in gc.get_objects() if type(each) is Securing] == []

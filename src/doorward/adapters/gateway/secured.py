@@ -50,6 +50,11 @@ class Secured(SSLProtocol):  # type: ignore[misc]  # not in uvloop's stubs
         if awaiting is not None:
             awaiting.connection_lost(exc)
 
+    @staticmethod
+    def data_received(data: bytes) -> None:
+        """Never called: uvloop reads into TLS's own buffer. But its transport keeps the one of the protocol before,
+        and so that protocol, where the new one has none."""
+
     def feed(self, data: bytes) -> None:
         """Bytes that were read from the socket before TLS took it over."""
         while data:
