@@ -285,13 +285,15 @@ class Parts:
 
 
 class Held:
-    """Turns that come when the test says so."""
+    """Turns that come when the test says so. `asked`: by which address, and whether its connection had one before."""
 
     def __init__(self) -> None:
         self.pieces: list[Callable[[], None]] = []
+        self.asked: list[tuple[str, bool]] = []
 
-    def wait(self, piece: Callable[[], None]) -> None:
+    def wait(self, piece: Callable[[], None], *, of: str, begun: bool) -> None:
         self.pieces.append(piece)
+        self.asked.append((of, begun))
 
 
 @dataclass

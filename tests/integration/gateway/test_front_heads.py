@@ -434,12 +434,14 @@ async def test_those_who_are_late_wait_for_a_turn_as_well() -> None:
         assert [deny.reason for deny in gate.door.refusals] == [Reason.HEAD_TIMEOUT] * 2
 
 
-async def test_whose_head_came_in_time_and_had_to_wait_is_not_late() -> None:
+@pytest.mark.parametrize("order", [1, -1], ids=["the head first", "the deadline first"])
+async def test_whose_head_came_in_time_and_had_to_wait_is_not_late(order: int) -> None:
     async with gateway(handshake_timeout=0.5) as gate, client(gate.port) as peer:
         gate.listener.turns = held = Held()
         peer.send(head("/healthz"))
-        await until(lambda: len(held.pieces) == 2)  # the head, and then the deadline
-        for piece in held.pieces:
+        await until(lambda: len(held.pieces) == 2)
+        assert held.asked == [("127.0.0.1", False), ("127.0.0.1", True)]
+        for piece in held.pieces[::order]:
             piece()
         assert (await peer.rest()).startswith(b"HTTP/1.1 200 ")
         assert gate.door.refusals == []

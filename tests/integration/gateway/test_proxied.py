@@ -7,7 +7,7 @@ import pytest
 
 from doorward.adapters.gateway.proxy_protocol import SIGNATURE
 from doorward.values.decision import Reason
-from tests.integration.gateway.standing_in import gateway
+from tests.integration.gateway.standing_in import Held, gateway, until
 from tests.integration.gateway.tls_by_hand import ByHand
 from tests.integration.gateway.wires import backend, client, echo, head, text, then
 
@@ -124,3 +124,12 @@ async def test_a_header_byte_by_byte_and_one_that_never_ends():
             peer.send(V1[:20])
             with pytest.raises(ConnectionResetError):
                 await peer.rest()
+
+
+async def test_turns_are_taken_by_those_whom_the_proxy_speaks_for():
+    """By its own address they would all be one."""
+    async with gateway(proxy_protocol=True) as gate, client(gate.port) as peer:
+        gate.listener.turns = held = Held()
+        peer.send(V1 + head())
+        await until(lambda: held.asked)
+        assert held.asked == [("8.8.8.8", False)]

@@ -206,6 +206,7 @@ async def test_each_flight_of_a_tls_handshake_waits_for_a_turn(serving, authorit
         held.pieces.pop()()
         writer.write(head())
         await until(lambda: held.pieces)  # and the head, as without TLS
+        assert held.asked == [("127.0.0.1", begun) for begun in (False, True, True, True)]
         writer.transport.abort()
 
 

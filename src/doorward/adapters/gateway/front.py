@@ -5,6 +5,7 @@ no fourth, and no way from one to another: nothing that came after the head is e
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -52,9 +53,11 @@ class Front(asyncio.Protocol):
         "_deadline",
         "_head",
         "_listener",
+        "_network",
         "_over",
         "_task",
         "_transport",
+        "_waited",
         "_waits",
         "proxied",
         "proxied_tls",
@@ -68,6 +71,8 @@ class Front(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
         self._waits: str | None = None  # as whose it is counted, until its head is there
+        self._network = ""
+        self._waited = False  # for a turn
         self._over = False  # an answer is written, or the connection has become something else
         self.raw: asyncio.Transport | None = None
         self.proxied: Address | None = None
@@ -92,13 +97,18 @@ class Front(asyncio.Protocol):
         """It is counted among those of its address that have shown no head; a trusted proxy's are many people's."""
         self.raw = transport
         address = peer_address(transport)[0]
+        key = self._network = network_of(address if self.proxied is None else self.proxied)
         if self._listener.parts.is_trusted(address):
             return True
-        key = network_of(address)
         if not self._listener.headless.take(key, self._listener.most_headless):
             return False
         self._waits = key
         return True
+
+    def wait(self, piece: Callable[[], None]) -> None:
+        """For a turn, among those of its address."""
+        begun, self._waited = self._waited, True
+        self._listener.turns.wait(piece, of=self._network, begun=begun)
 
     def _shown(self) -> None:
         key, self._waits = self._waits, None
@@ -125,7 +135,7 @@ class Front(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
         if not self._came:
-            self._listener.turns.wait(self._turn)
+            self.wait(self._turn)
         self._came += data
 
     def _turn(self) -> None:
@@ -158,17 +168,19 @@ class Front(asyncio.Protocol):
         elif len(head.surplus) > MAX_SURPLUS:
             self._refuse_unseen(_SURPLUS, handshake)
         else:
-            self._listener.turns.wait(partial(self._knock, handshake, head.surplus))
+            self.wait(partial(self._knock, handshake, head.surplus))
 
     def _late(self) -> None:
         """A thousand who came at once are late at once."""
-        self._listener.turns.wait(self._too_late)
+        self.wait(self._too_late)
 
     def _too_late(self) -> None:
         """The head was not complete in time: 408 where something was said, a cut where nothing was."""
+        if self._came:  # in time, and waits for its own turn yet
+            self._turn()
         if self._over or self._head is None:
             return
-        if self._transport is not None and (self._head.begun or self._came):
+        if self._transport is not None and self._head.begun:
             self._refuse_unseen(_TIMEOUT, head=self._head)
             return
         self._listener.parts.door.refuse(self.wire(), _TIMEOUT)
@@ -184,7 +196,7 @@ class Front(asyncio.Protocol):
             self._ended()
             return False
         if self._head.begun:
-            self._listener.turns.wait(self._ended)
+            self.wait(self._ended)
         return self._head.begun
 
     def _ended(self) -> None:

@@ -92,7 +92,7 @@ class Listener:
         context = parts.tls
         inner: Front | Securing = front
         if context is not None:
-            inner = Securing(front, context, within=parts.handshake_timeout, wait=self.turns.wait)
+            inner = Securing(front, context, within=parts.handshake_timeout, wait=front.wait)
         return Proxied(self, front, inner) if parts.proxy_protocol else inner
 
     def left(self) -> None:

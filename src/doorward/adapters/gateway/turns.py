@@ -2,8 +2,8 @@
 
 So a flood of handshakes, whatever is wrong with them, delays a message by a piece and not by the flood. And most
 messages not even by that: while anybody is live, the pieces of a flood have half of the loop's time, and none begins
-between what somebody live has said and a quick answer to it. Who waits is not read from meanwhile: what it sends stays
-in the kernel. Measured by bench/flood.py.
+between what somebody live has said and a quick answer to it. Nor does one address keep out the others: they take turns.
+Who waits is not read from meanwhile: what it sends stays in the kernel. Measured by bench/flood.py.
 """
 
 import asyncio
@@ -86,14 +86,56 @@ class Afterwards:
                 self._loop.call_soon(self._next)
 
 
+class _Line:
+    """Addresses take turns; of one, first come, first served."""
+
+    __slots__ = ("_pieces", "_round")
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, deque[Callable[[], None]]] = {}
+        self._round: deque[str] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._round)
+
+    def add(self, piece: Callable[[], None], of: str) -> None:
+        pieces = self._pieces.get(of)
+        if pieces is None:
+            self._pieces[of] = pieces = deque()
+            self._round.append(of)
+        pieces.append(piece)
+
+    def take(self) -> Callable[[], None]:
+        of = self._round.popleft()
+        pieces = self._pieces[of]
+        piece = pieces.popleft()
+        if pieces:
+            self._round.append(of)
+        else:
+            del self._pieces[of]
+        return piece
+
+
 class Turns:
-    """First come, first served, on one loop. A piece never raises: it ends its own connection.
+    """On one loop, every other turn is for connections that had one already: what was begun would else wait for a whole
+    flood at each of its steps, and be late at the last. A piece never raises: it ends its own connection.
 
     `is_anyone_live`: is there somebody whom a piece could delay? `heard`: when somebody live was heard last. `seconds`:
     the same clock; a jump of it costs one rest.
     """
 
-    __slots__ = ("_free_at", "_going", "_heard", "_held", "_is_anyone_live", "_loop", "_seconds", "_waiting")
+    __slots__ = (
+        "_begun",
+        "_free_at",
+        "_going",
+        "_heard",
+        "_held",
+        "_is_anyone_live",
+        "_loop",
+        "_new",
+        "_seconds",
+        "_was_new",
+    )
 
     def __init__(
         self,
@@ -107,14 +149,17 @@ class Turns:
         self._is_anyone_live = is_anyone_live
         self._heard = heard
         self._seconds = seconds
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._new = _Line()
+        self._begun = _Line()
+        self._was_new = True  # the last turn
         self._going = False
         self._free_at = 0.0  # when all the rest that pieces owe would have been given
         self._held: float | None = None  # since when the next piece could have begun, and lets the live go first
 
-    def wait(self, piece: Callable[[], None]) -> None:
-        """`piece` is called once, at its turn; where nobody waits, that is before the loop looks for news again."""
-        self._waiting.append(piece)
+    def wait(self, piece: Callable[[], None], *, of: str = "", begun: bool = False) -> None:
+        """`piece` is called once, at its turn; where nobody waits, that is before the loop looks for news again. `of`:
+        whose it is, an address. `begun`: it is not the first of its connection."""
+        (self._begun if begun else self._new).add(piece, of)
         if not self._going:
             self._going = True
             self._loop.call_soon(self._next)
@@ -135,14 +180,21 @@ class Turns:
                 self._loop.call_soon(self._next)
                 return
         self._held = None
-        piece = self._waiting.popleft()
-        if self._waiting:
+        piece = self._take()
+        if self._new or self._begun:
             self._loop.call_soon(self._pass, PASSES - 1)
         else:
             self._going = False
         piece()
         took = min(max(self._seconds() - now, 0.0), LONGEST)
         self._free_at = now + owed + took * (1 + REST)
+
+    def _take(self) -> Callable[[], None]:
+        if self._begun and (self._was_new or not self._new):
+            self._was_new = False
+            return self._begun.take()
+        self._was_new = True
+        return self._new.take()
 
     def _holds(self, now: float) -> bool:
         if not 0 <= now - self._heard.at < HOLD:

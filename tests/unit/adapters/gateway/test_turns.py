@@ -157,6 +157,51 @@ def test_one_slow_head_has_one_turn_for_each_piece_of_it_behind_all_others() -> 
     assert done == ["drip 2", "good", "drip 1", "drip 0"]
 
 
+def test_addresses_take_turns_so_that_none_has_them_all() -> None:
+    passes, turns = made()
+    done: list[str] = []
+    for number in range(1000):
+        turns.wait(partial(done.append, f"flood {number}"), of="192.0.2.1")
+    for number in range(2):
+        turns.wait(partial(done.append, f"good {number}"), of="192.0.2.2")
+    while passes.ready:
+        passes.run()
+    assert done[:5] == ["flood 0", "good 0", "flood 1", "good 1", "flood 2"]
+    assert done[5:] == [f"flood {number}" for number in range(3, 1000)], "of one address first come, first served"
+
+
+def test_what_was_begun_does_not_wait_for_a_flood_at_each_of_its_steps() -> None:
+    """Two turns for TLS, one for the head, one at the door: behind all others each time, and it would be late."""
+    passes, turns = made()
+    done: list[str] = []
+
+    def handshake(steps: int) -> None:
+        done.append("good")
+        if steps > 1:
+            turns.wait(lambda: handshake(steps - 1), of="good", begun=True)
+
+    turns.wait(lambda: handshake(4), of="good")
+    for number in range(1000):
+        turns.wait(partial(done.append, "flood"), of=f"flood {number}")
+    while passes.ready:
+        passes.run()
+    assert done[:7] == ["good", *["good", "flood"] * 3]
+    assert len(done) == 1004
+
+
+def test_who_drips_has_no_more_than_every_other_turn() -> None:
+    passes, turns = made()
+    done: list[str] = []
+    for number in range(1000):
+        turns.wait(partial(done.append, "drip"), of=f"slow {number}", begun=True)
+    for number in range(3):
+        turns.wait(partial(done.append, "new"), of=f"good {number}")
+    while passes.ready:
+        passes.run()
+    assert done[:6] == ["drip", "new"] * 3
+    assert done[6:] == ["drip"] * 997
+
+
 @pytest.mark.parametrize("each", [0.0001, 0.0003, 0.002, 0.006])
 def test_while_anybody_is_live_pieces_have_a_share_of_the_time_and_no_more(each: float) -> None:
     """Else a message waits for a piece both ways, and a flood makes it take twice as long, or ten times under TLS."""
