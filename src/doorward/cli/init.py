@@ -137,9 +137,10 @@ def _text(backend: str | None) -> str:
 
 def _missing_key(config: Path) -> Path | None:
     """The key file that an existing configuration names, where it is not there; None also for what is no TOML."""
+    # os.path.exists: what can't be looked at is no traceback, as with Path.exists; making it says why
     name = _named(config, "tokens", "key_file", default="doorward.key")
     path = config.parent / name if name is not None else None
-    return path if path is not None and not path.exists() else None
+    return path if path is not None and not os.path.exists(path) else None
 
 
 def _warn_of_old_store(config: Path) -> None:
@@ -148,7 +149,7 @@ def _warn_of_old_store(config: Path) -> None:
 
     url = _named(config, "store", "url", default="sqlite:///doorward.db")
     store = sqlite_path(url, config.parent) if url is not None else None
-    if store is not None and store.exists():
+    if store is not None and os.path.exists(store):
         say_next(f"The new key does not open the old store, {store}: put its key back, or move the store away.")
 
 

@@ -86,6 +86,17 @@ def test_a_new_key_beside_an_old_store(doorward, tmp_path, named, file) -> None:
     assert f"The new key does not open the old store, {file}" in said.err
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [("[store]\nurl = 'sqlite:///{}'", 0, "wrote doorward.key"), ("[tokens]\nkey_file = '{}'", 1, "too long")],
+)
+def test_a_name_that_no_file_can_have_is_no_traceback(doorward, tmp_path, line, code, says) -> None:
+    (tmp_path / "doorward.toml").write_text(line.format("a" * 300))
+    said = doorward("init")
+    assert said.code == code
+    assert says in said.err
+
+
 def test_an_old_store_is_told_of_where_only_it_is_left(doorward, tmp_path) -> None:
     (tmp_path / "doorward.db").touch()
     assert "does not open the old store, doorward.db" in doorward("init").err
