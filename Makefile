@@ -6,6 +6,8 @@
 BIN := .venv/bin
 REPORTS := .reports
 export PYTHON
+# The tests start hundreds of processes: each would compile anew what it imports, which takes longer than its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Folders that exist, in the order of a newcomer's interest. Serial: real processes, browsers and clocks on two cores.
 FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture stores property))
