@@ -349,13 +349,15 @@ def good_client(gateway: Standing, *, recorded: bool = True) -> str:
 
 def aftermath(gateway: Standing, was: Before, *, attacker_was_in: bool = False) -> list[Event]:
     """G (3), (5) to (8): a good client passes, nothing stays taken, nothing leaked; the attack's own records."""
-    good_client(gateway)
     backend = gateway.backend
+    closed = f"its files are closed again, {was.files} of them"
+    until(lambda: gateway.files() <= was.files, what=closed)
+    good_client(gateway)  # whose record is the last: any sooner, it may have its turns before those who vanished
     if not attacker_was_in:
         strangers = [each for each in backend.heads[was.heads :] if f"Subject: {GOOD}-".encode() not in each]
         assert strangers == [], "the backend was entered"
     until(lambda: backend.open <= was.open, what="the backend's connections end")
-    until(lambda: gateway.files() <= was.files, what=f"its files are closed again, {was.files} of them")
+    until(lambda: gateway.files() <= was.files, what=closed)
     printed = gateway.printed[was.printed :]
     assert b"Traceback" not in printed, printed.decode(errors="replace")
     records = [
