@@ -67,7 +67,7 @@ check-floors: setup
 	$(BIN)/lint-imports --no-logo
 
 check-tests: setup
-	$(BIN)/pytest -q --hypothesis-profile=quick $(call told,check) $(FAST)
+	$(BIN)/pytest -q -n 2 --hypothesis-profile=quick $(call told,check) $(FAST)
 
 # Autobahn's 517 cases through everything, TLS scanners, slowhttptest; docs/explain/conformance.md is made from it.
 conformance: setup

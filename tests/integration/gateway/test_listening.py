@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -67,15 +68,21 @@ async def test_stopped_it_accepts_no_more_and_who_is_there_stays():
         assert await peer.frame() == (0x81, b"still here")
 
 
-async def test_the_kernel_looks_for_ends_that_have_vanished(either):
-    """FR-36: who acknowledges nothing is given up, on either side."""
+@asynccontextmanager
+async def live_through(either):
+    """A live connection whose ends nobody writes to."""
     serving, trusting = either
     async with (
         backend(then(echo)) as port,
         gateway(port, tls=serving) as gate,
         upgraded(gate.port, tls=trusting),
     ):
-        live = await gate.live()
+        yield await gate.live()
+
+
+async def test_the_kernel_looks_for_ends_that_have_vanished(either):
+    """FR-36: who acknowledges nothing is given up, on either side."""
+    async with live_through(either) as live:
         for end in (live.hands._peer, live.hands._backend):
             sock = end.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_AFTER * 1000
@@ -86,13 +93,7 @@ async def test_the_kernel_looks_for_ends_that_have_vanished(either):
 async def test_nobody_is_given_up_for_one_packet_that_was_lost(either):
     """With TCP_USER_TIMEOUT set the kernel ends a silent connection at the first look after that time, if only the last
     probe went without an answer; so several have to fit in before."""
-    serving, trusting = either
-    async with (
-        backend(then(echo)) as port,
-        gateway(port, tls=serving) as gate,
-        upgraded(gate.port, tls=trusting),
-    ):
-        live = await gate.live()
+    async with live_through(either) as live:
         for end in (live.hands._peer, live.hands._backend):
             sock = end.transport.get_extra_info("socket")
             first = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
@@ -101,12 +102,6 @@ async def test_nobody_is_given_up_for_one_packet_that_was_lost(either):
 
 
 async def test_a_peer_is_not_probed_beside_the_pings_it_answers(either):
-    serving, trusting = either
-    async with (
-        backend(then(echo)) as port,
-        gateway(port, tls=serving) as gate,
-        upgraded(gate.port, tls=trusting),
-    ):
-        live = await gate.live()
+    async with live_through(either) as live:
         sock = live.hands._peer.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) > PING_EVERY
