@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture stores property))
 PARALLEL := $(FAST) $(wildcard tests/doors)
 ATTACKS := $(wildcard tests/security $(addprefix tests/integration/,asgi autobahn frameworks gateway slow_http tls_scan verify))
-PROCESSES := $(wildcard tests/integration/proxies tests/integration/test_*.py tests/browser)
+PROCESSES := $(wildcard tests/integration/admin tests/integration/cluster tests/integration/proxies tests/integration/test_*.py tests/browser)
 told = --junitxml=$(REPORTS)/$(1).xml -o cache_dir=$(REPORTS)/cache-$(1)
 
 help:
@@ -34,7 +34,7 @@ setup:
 # All of it runs even if some fails: one run shows everything. Each part remembers what failed in it, for .ci/run.
 test: setup
 	@tools/setup scan
-	@tools/debian chromium nginx haproxy
+	@tools/debian chromium nginx haproxy redis-server postgresql
 	@$(MAKE) --no-print-directory -k test-parallel test-serial
 
 test-parallel: setup
@@ -67,7 +67,7 @@ check-floors: setup
 	$(BIN)/lint-imports --no-logo
 
 check-tests: setup
-	$(BIN)/pytest -q -n 2 --hypothesis-profile=quick $(call told,check) $(FAST)
+	$(BIN)/pytest -q -n 2 -m "not servers" --hypothesis-profile=quick $(call told,check) $(FAST)
 
 # Autobahn's 517 cases through everything, TLS scanners, slowhttptest; docs/explain/conformance.md is made from it.
 conformance: setup
