@@ -23,6 +23,7 @@ from bench.tokens import ISSUER
 from doorward.config.load import load
 from doorward.config.making import Opened, opened
 from doorward.service import operate
+from doorward.values.ids import new_id
 from doorward.values.revocation import Effect, Target, TargetKind
 
 REVOKED: Final = 4002
@@ -193,6 +194,7 @@ async def _revoke(tools: Opened, target: Target) -> float:
     result = await operate.revoke(
         tools.store,
         tools.clock,
+        id=new_id(tools.entropy.bytes(16)),
         target=target,
         effect=Effect.CLOSE,
         cause="bench",

@@ -78,17 +78,27 @@ class RevocationLog(Protocol):
     """Append-only. Sequences grow in commit order: a reader that has seen n never later finds a new one below n."""
 
     async def append(self, revocation: Revocation) -> int:
-        """Its sequence, once it is durable: it survives kill -9 and power loss."""
+        """Its sequence, once it is durable: it survives kill -9 and power loss.
+
+        One whose id is in the log already changes nothing and is told its sequence: to try again is safe. 0: it is not
+        durable yet, but published, so that every node acts on it, and the log goes on trying. Only a log of several
+        nodes ever says so.
+        """
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
-        """All above `after`, in order, as of this moment (read-your-writes across processes of one machine)."""
+        """All above `after`, in order, as of this moment (read-your-writes across processes of one machine).
+
+        Before them stand those that are not durable yet, with sequence 0, each time anew until they are.
+        """
 
     def touched(self) -> bool | None:
         """A glance, for who reads again and again: may there be more since the last `read`? None: it can't be told."""
 
-    async def acknowledge(self, acknowledgement: Acknowledgement) -> None: ...
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        """Kept by its revocation's id, node and worker: the last counts. Nothing is kept about an unknown one."""
 
-    async def acknowledgements(self, sequence: int) -> Sequence[Acknowledgement]: ...
+    async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
+        """Of the revocation of this id, in order of node and worker."""
 
     async def forget(self, *, now: float) -> int:
         """Drop those whose expires_at has passed. How many."""

@@ -20,6 +20,7 @@ from doorward.core.endings import ENDINGS
 from doorward.testing import FakeClock
 from doorward.values.ban import Ban
 from doorward.values.decision import Reason
+from doorward.values.ids import new_id
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from tests.doors import matrix, raw
 from tests.integration.running import Backend as EchoBackend
@@ -78,14 +79,15 @@ class Door:
             )
             at = instant(told.get("instant", "now"), time.time())
             effect, roles = Effect(told.get("effect", "close")), tuple(told.get("roles", ()))
-            revocation = Revocation(target, at, effect, "vector", at + 3600, roles=roles)
-            await self._acknowledged(await self.store.revocations.append(revocation))
+            id = new_id(secrets.token_bytes(16))
+            await self.store.revocations.append(Revocation(target, at, effect, "vector", at + 3600, roles=roles, id=id))
+            await self._acknowledged(id)
         return codes
 
-    async def _acknowledged(self, sequence: int) -> None:
+    async def _acknowledged(self, id: str) -> None:
         """The gateway has acted on it: until then step 8 may not know of it, and step 13 refuses."""
         async with asyncio.timeout(raw.WITHIN):
-            while not await self.store.revocations.acknowledgements(sequence):  # noqa: ASYNC110 - in another process
+            while not await self.store.revocations.acknowledgements(id):  # noqa: ASYNC110 - in another process
                 await asyncio.sleep(0.01)
 
     async def _buy(self, vector: Vector, told: dict[str, Any], now: float) -> str:

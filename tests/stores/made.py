@@ -1,8 +1,10 @@
 """Values to put into a store, each with fields that a test may change."""
 
+import os
 from dataclasses import replace
 from hashlib import sha256
 from ipaddress import ip_network
+from itertools import count
 from typing import Any
 
 from doorward.ports import PresentConnection, PresentNode, StoredKey
@@ -15,6 +17,8 @@ from doorward.values.revocation import Acknowledgement, Effect, Revocation, Targ
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import Ticket
 from tests.stores.grounds import NOW
+
+_ids = count(1)
 
 
 def principal(subject: str = "alice", **fields: Any) -> Principal:
@@ -70,13 +74,22 @@ def revocation(subject: str = "alice", **fields: Any) -> Revocation:
         cause="left the company",
         expires_at=NOW + 3600,
         by="operator",
+        id=f"revocation-{next(_ids)}-of-{os.getpid()}",
     )
     return replace(whole, **fields)
 
 
-def acknowledgement(sequence: int, worker: int = 0, **fields: Any) -> Acknowledgement:
+def acknowledgement(revocation: str, worker: int = 0, **fields: Any) -> Acknowledgement:
     whole = Acknowledgement(
-        sequence=sequence, node="gw-1", worker=worker, closed=3, asked=1, at=NOW, took=0.0125, identities=("alice",)
+        revocation=revocation,
+        sequence=1,
+        node="gw-1",
+        worker=worker,
+        closed=3,
+        asked=1,
+        at=NOW,
+        took=0.0125,
+        identities=("alice",),
     )
     return replace(whole, **fields)
 

@@ -77,12 +77,13 @@ async def test_a_reader_never_finds_a_new_one_below_what_it_has_seen(ground: Gro
 
 async def test_what_is_over_is_forgotten_and_its_number_never_used_again(store: Store) -> None:
     kept = await store.revocations.append(revocation("kept", expires_at=NOW + 100))
-    over = [await store.revocations.append(revocation(f"over{n}", expires_at=NOW + 10)) for n in range(3)]
-    await store.revocations.acknowledge(acknowledgement(over[0]))
+    records = [revocation(f"over{n}", expires_at=NOW + 10) for n in range(3)]
+    over = [await store.revocations.append(record) for record in records]
+    await store.revocations.acknowledge(acknowledgement(records[0].id))
     assert await store.revocations.forget(now=NOW + 5) == 0
     assert await store.revocations.forget(now=NOW + 11) == 3
     assert [one.sequence for one in await store.revocations.read(after=0)] == [kept]
-    assert list(await store.revocations.acknowledgements(over[0])) == []
+    assert list(await store.revocations.acknowledgements(records[0].id)) == []
     assert await store.revocations.append(revocation()) > over[-1]
 
 
@@ -96,23 +97,61 @@ async def test_a_flood_pushes_nothing_out(store: Store) -> None:
 
 async def test_acknowledgements_of_every_worker(ground: Ground) -> None:
     a, b = [await ground.store(process) for process in ("a:0", "a:1")]
-    sequence = await a.revocations.append(revocation())
-    rows = [acknowledgement(sequence, worker, closed=worker) for worker in range(3)]
+    written = revocation()
+    await a.revocations.append(written)
+    rows = [acknowledgement(written.id, worker, closed=worker) for worker in range(3)]
     for row in reversed(rows):
         await b.revocations.acknowledge(row)
-    other = acknowledgement(sequence, node="gw-0", identities=())
+    other = acknowledgement(written.id, node="gw-0", identities=())
     await a.revocations.acknowledge(other)
-    assert await a.revocations.acknowledgements(sequence) == [other, *rows]
-    assert list(await a.revocations.acknowledgements(sequence + 1)) == []
+    assert await a.revocations.acknowledgements(written.id) == [other, *rows]
+    assert list(await a.revocations.acknowledgements(revocation().id)) == []
 
 
 async def test_a_worker_acknowledges_once_the_last_counts(store: Store) -> None:
-    sequence = await store.revocations.append(revocation())
+    written = revocation()
+    await store.revocations.append(written)
     for closed in (1, 2):
-        await store.revocations.acknowledge(acknowledgement(sequence, closed=closed))
-    assert await store.revocations.acknowledgements(sequence) == [acknowledgement(sequence, closed=2)]
+        await store.revocations.acknowledge(acknowledgement(written.id, closed=closed))
+    assert await store.revocations.acknowledgements(written.id) == [acknowledgement(written.id, closed=2)]
 
 
 async def test_nothing_is_kept_about_what_is_not_in_the_log(store: Store) -> None:
-    await store.revocations.acknowledge(acknowledgement(77))
-    assert list(await store.revocations.acknowledgements(77)) == []
+    await store.revocations.append(revocation(id=""))
+    for unknown in ("nothing", ""):
+        await store.revocations.acknowledge(acknowledgement(unknown))
+        assert list(await store.revocations.acknowledgements(unknown)) == []
+
+
+async def test_one_id_is_taken_once(ground: Ground) -> None:
+    """What could not be heard to have been written is written again; an API's call may be repeated."""
+    a, b = [await ground.store(process) for process in ("a:0", "a:1")]
+    first = revocation("first")
+    sequence = await a.revocations.append(first)
+    later = await b.revocations.append(revocation("later"))
+    again = [await store.revocations.append(replace(first, cause="again", sequence=9)) for store in (a, b)]
+    assert again == [sequence, sequence]
+    log = await b.revocations.read(after=0)
+    assert [one.sequence for one in log] == [sequence, later]
+    assert log[0] == replace(first, sequence=sequence)
+
+
+async def test_one_id_from_many_at_once_is_taken_once(ground: Ground) -> None:
+    a, b = [await ground.store(process) for process in ("a:0", "a:1")]
+    one = revocation()
+    sequences = await asyncio.gather(*(store.revocations.append(one) for _ in range(20) for store in (a, b)))
+    assert len(set(sequences)) == 1
+    assert len(await a.revocations.read(after=0)) == 1
+
+
+async def test_those_without_an_id_are_all_kept(store: Store) -> None:
+    sequences = [await store.revocations.append(revocation(id="")) for _ in range(3)]
+    assert len(set(sequences)) == 3
+    assert [one.id for one in await store.revocations.read(after=0)] == ["", "", ""]
+
+
+async def test_an_id_is_forgotten_with_its_revocation(store: Store) -> None:
+    over = revocation(expires_at=NOW + 10)
+    first = await store.revocations.append(over)
+    assert await store.revocations.forget(now=NOW + 11) == 1
+    assert await store.revocations.append(over) > first

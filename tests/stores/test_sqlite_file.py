@@ -9,6 +9,7 @@ from secrets import token_urlsafe
 import pytest
 
 from doorward.adapters.stores.sqlite import SqliteStore
+from doorward.adapters.stores.sqlite.migrating import migrate, prepare, shipped
 from doorward.ports import Store
 from doorward.values.ticket import SpentTicket
 from tests.stores.grounds import NOW, SqliteGround, StillClock
@@ -63,8 +64,9 @@ async def test_what_is_over_is_swept(ground: SqliteGround, store: Store) -> None
     await take(store)
     await store.bans.add(ban(expires_at=NOW + 60))
     await store.bans.add(ban(expires_at=None))
-    over = await store.revocations.append(revocation(expires_at=NOW + 60))
-    await store.revocations.acknowledge(acknowledgement(over))
+    over = revocation(expires_at=NOW + 60)
+    await store.revocations.append(over)
+    await store.revocations.acknowledge(acknowledgement(over.id))
     await store.presence.beat(node())
     await store.presence.note(opened=[present("c1")], closed=())
     await store.audit.append([(event(), "kept")])
@@ -103,6 +105,31 @@ async def test_a_sweep_is_bounded_and_says_that_there_is_more(ground: SqliteGrou
         left.append(counts(ground.path)[0])
     assert left == [344, 88]
     assert counts(ground.path)[0] == 0
+    await ground.end()
+
+
+async def test_a_log_of_before_ids_goes_on(ground: SqliteGround) -> None:
+    """What was half acknowledged when the version changed is still waited for, and is not done twice."""
+    connection = sqlite3.connect(ground.path, isolation_level=None)
+    prepare(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    migrate(connection, shipped()[:2], now=NOW)
+    for subject in ("alice", "bob"):
+        connection.execute(
+            "INSERT INTO revocations (kind, value, instant, effect, cause, expires_at, made_by, roles)"
+            " VALUES ('identity', ?, 1.0, 'close', 'c', ?, 'o', '[]')",
+            (subject, NOW + 3600),
+        )
+    connection.execute("INSERT INTO acknowledgements VALUES (2, 'gw-1', 0, 3, 1, 5.0, 0.5, '[]')")
+    connection.execute("COMMIT")
+    connection.close()
+    store = await ground.store("a:0")
+    log = await store.revocations.read(after=0)
+    assert [(one.sequence, one.target.value) for one in log] == [(1, "alice"), (2, "bob")]
+    assert [answer.closed for answer in await store.revocations.acknowledgements(log[1].id)] == [3]
+    await store.revocations.acknowledge(acknowledgement(log[1].id, worker=1))
+    assert len(await store.revocations.acknowledgements(log[1].id)) == 2
+    assert await store.revocations.append(revocation()) == 3
     await ground.end()
 
 

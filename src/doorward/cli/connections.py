@@ -56,12 +56,14 @@ def close(
     Example: doorward connections close pW0Zb1CmQ4SmnW0kWkZr2A
     """
     from doorward.service import operate
+    from doorward.values.ids import new_id
     from doorward.values.revocation import Effect, Target, TargetKind
 
     async def work(tools: "Opened") -> "Revoked":
         return await operate.revoke(
             tools.store,
             tools.clock,
+            id=new_id(tools.entropy.bytes(16)),
             target=Target(kind=TargetKind.CONNECTION, value=connection),
             effect=Effect.CLOSE,
             cause="operator",
@@ -76,4 +78,5 @@ def close(
         typer.echo(operate.summary(result))
     else:
         fail(f"no connection {connection}", hint="doorward connections list")
-    raise typer.Exit(Exit.DONE if result.closed and not result.silent else Exit.FAILED)
+    done = result.closed and result.durable and not result.silent
+    raise typer.Exit(Exit.DONE if done else Exit.FAILED)

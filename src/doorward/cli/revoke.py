@@ -31,7 +31,7 @@ def revoke(
     """Withdraw authority: live connections end on every node, and the way back is blocked.
 
     Without --issuer or --tenant a subject is revoked everywhere, and each identity hit is named.
-    Exit 1 when a node did not answer.
+    Exit 1 when a node did not answer, or when the store of record is away: the nodes act, and keep trying.
 
     Example: doorward revoke --subject bob --issuer https://login.example.com/
     """
@@ -39,6 +39,7 @@ def revoke(
 
     from doorward.config.making import Opened, revocation_life
     from doorward.service import operate
+    from doorward.values.ids import new_id
     from doorward.values.revocation import Effect, Target, TargetKind
 
     named = [
@@ -72,6 +73,7 @@ def revoke(
         result = await operate.revoke(
             tools.store,
             tools.clock,
+            id=new_id(tools.entropy.bytes(16)),
             target=target,
             effect=Effect(effect),
             cause=cause,
@@ -93,4 +95,4 @@ def revoke(
             typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
     if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
         say_next(nobody)
-    raise typer.Exit(Exit.FAILED if result.silent else Exit.DONE)
+    raise typer.Exit(Exit.FAILED if result.silent or not result.durable else Exit.DONE)

@@ -1,6 +1,7 @@
 """The one predicate of revocation: the same for the handshake, the live connection, the ticket and the renewal."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Final
 
 from doorward.values.principal import Principal
@@ -90,10 +91,19 @@ def refusal(
 def roles_of(
     revocations: Iterable[Revocation], principal: Principal, connection: str, issuers: Mapping[str, IssuerRules]
 ) -> tuple[str, ...] | None:
-    """The roles that the newest hit of effect `roles` puts in place of the proof's own; None: they stand."""
+    """The roles that the newest hit of effect `roles` puts in place of the proof's own; None: they stand.
+
+    The newest is the one made last: its place in the log only tells apart those of one instant, since one that could
+    not be made durable at once gets its place late, and has none (sequence 0) until then.
+    """
     named = [
         revocation
         for revocation in revocations
         if revocation.effect is Effect.ROLES and hits(revocation, principal, connection, issuers)
     ]
-    return max(named, key=lambda revocation: revocation.sequence).roles if named else None
+    return max(named, key=_age).roles if named else None
+
+
+def _age(revocation: Revocation) -> tuple[float, float]:
+    """Grows from older to newer. What has no place in the log yet comes after what has."""
+    return revocation.instant, revocation.sequence or inf

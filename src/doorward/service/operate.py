@@ -26,9 +26,11 @@ ACCESS_TYPE: Final = "at+jwt"
 @dataclass(frozen=True, slots=True)
 class Revoked:
     """What became of a revocation. `took` is seconds from the call to the last close; `silent` are the nodes of which
-    a worker did not answer."""
+    a worker did not answer. Not `durable`: every node acts on it, and goes on trying to have it kept."""
 
+    id: str
     sequence: int
+    durable: bool
     closed: int
     asked: int
     nodes: int
@@ -41,6 +43,7 @@ async def revoke(
     store: Store,
     clock: Clock,
     *,
+    id: str,
     target: Target,
     effect: Effect,
     cause: str,
@@ -51,6 +54,7 @@ async def revoke(
 ) -> Revoked:
     """Write the revocation to the log, then wait until every live worker has acted. Raises StoreError.
 
+    `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once.
     `counts_for`: seconds after which nothing that it could refuse is valid any more.
     """
     instant = clock.now()
@@ -63,17 +67,20 @@ async def revoke(
         expires_at=instant + counts_for,
         by=by,
         roles=roles,
+        id=id,
     )
     sequence = await store.revocations.append(revocation)
     answers: Sequence[Acknowledgement] = ()
     while True:
-        answers = await store.revocations.acknowledgements(sequence)
+        answers = await store.revocations.acknowledgements(id)
         missing = expected - {(answer.node, answer.worker) for answer in answers}
         if not missing or clock.now() - instant >= within:
             break
         await asyncio.sleep(LOOK_EVERY)
     return Revoked(
+        id=id,
         sequence=sequence,
+        durable=sequence > 0,
         closed=sum(answer.closed for answer in answers),
         asked=sum(answer.asked for answer in answers),
         nodes=len({node for node, _ in expected}),
@@ -92,6 +99,8 @@ def summary(result: Revoked) -> str:
         line += f"; {result.asked} asked to renew or given other roles"
     if result.silent:
         line += f"; no answer from {', '.join(result.silent)}"
+    if not result.durable:
+        line += "; not durable: the store of record is away, the nodes keep trying"
     return line
 
 

@@ -133,7 +133,8 @@ class Follower:
                 await asyncio.sleep(0)
         now = watch.clock.now()
         named = _named(revocation.target)
-        done = f"log {revocation.sequence}: {clean(revocation.cause)}; closed {closed}, asked {asked}"
+        place = f"log {revocation.sequence}" if revocation.sequence else f"not durable yet, {revocation.id}"
+        done = f"{place}: {clean(revocation.cause)}; closed {closed}, asked {asked}"
         watch.events.emit(
             replace(
                 named,
@@ -143,6 +144,7 @@ class Follower:
             )
         )
         acknowledgement = Acknowledgement(
+            revocation=revocation.id,
             sequence=revocation.sequence,
             node=self._node,
             worker=self._worker,
@@ -155,7 +157,7 @@ class Follower:
         try:
             await self._log.acknowledge(acknowledgement)
         except StoreError as error:
-            watch.note(f"revocation {revocation.sequence} was done and could not be acknowledged: {error}")
+            watch.note(f"revocation {place} was done and could not be acknowledged: {error}")
 
     def _do(self, revocation: Revocation, live: Live) -> bool:
         """Carry out one revocation on one connection. True when that closes it."""

@@ -95,6 +95,7 @@ class Watch:
                     effect=Effect.CLOSE,
                     cause=REPLACED,
                     expires_at=now + REPLACEMENT_COUNTS,
+                    id=f"{REPLACED}-{connection}",  # a connection is replaced once
                 )
             )
         except StoreError as error:

@@ -28,6 +28,7 @@ class Withdrawals:
         self._clock = clock
         self.cursor = 0
         self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
+        self._ids: set[str] = set()
         self._read_at = -1.0
         self._ban_version = -1
         self._ban_questions = 0
@@ -41,10 +42,8 @@ class Withdrawals:
         began = self._clock.now()
         new = await self._log.read(after=self.cursor)
         self._read_at = began
-        # another question may have been quicker: what it took is known, and was told
-        new = [revocation for revocation in new if revocation.sequence > self.cursor]
+        new = self._take(new)
         if new:
-            self._take(new)
             self.on_new(new)
 
     async def be_fresh(self, *, now: float) -> None:
@@ -52,11 +51,28 @@ class Withdrawals:
         if not 0.0 <= now - self._read_at < FRESH:
             await self.catch_up()
 
-    def _take(self, new: Iterable[Revocation]) -> None:
-        for revocation in new:
-            self.cursor = revocation.sequence
+    def _take(self, read: Iterable[Revocation]) -> Sequence[Revocation]:
+        """Those of them that nobody knew: what another question took that was quicker is known, and was told.
+
+        One that was not durable when it was learnt comes once more when it is: then it only gets its place.
+        """
+        new = []
+        for revocation in read:
+            sequence, id = revocation.sequence, revocation.id
+            if 0 < sequence <= self.cursor:
+                continue
+            self.cursor = max(self.cursor, sequence)
+            known = id in self._ids
             key = (revocation.target.kind, revocation.target.value)
-            self._by_key[key] = (*self._by_key.get(key, ()), revocation)
+            held = self._by_key.get(key, ())
+            if not known:
+                self._by_key[key] = (*held, revocation)
+                new.append(revocation)
+                if id:
+                    self._ids.add(id)
+            elif sequence:
+                self._by_key[key] = tuple(revocation if one.id == id else one for one in held)
+        return new
 
     def candidates(self, principal: Principal, connection: str) -> tuple[Revocation, ...]:
         """All that could hit; core/revocation.py decides."""
@@ -107,6 +123,7 @@ class Withdrawals:
         now = self._clock.now()
         for key, revocations in list(self._by_key.items()):
             kept = tuple(revocation for revocation in revocations if revocation.expires_at > now)
+            self._ids.difference_update(one.id for one in revocations if one.expires_at <= now)
             if not kept:
                 del self._by_key[key]
             elif len(kept) != len(revocations):

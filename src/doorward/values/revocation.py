@@ -38,8 +38,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One record of the revocation log. `sequence` is its place in the log, 0 until the log has taken it.
+    """One record of the revocation log. `sequence` is its place in the log, 0 until the durable log has taken it.
 
+    `id` is made by whoever revokes (values/ids.py, 16 random bytes): the log takes each once, so that a second try is
+    safe, and it is known by it while it has no place yet. "" names nothing: it can be neither tried again nor
+    acknowledged.
     `instant` is when it was made, `expires_at` when nothing that it could refuse is valid any more
     (both epoch seconds). `roles` counts only with Effect.ROLES.
     """
@@ -52,12 +55,15 @@ class Revocation:
     by: str = ""
     roles: tuple[str, ...] = ()
     sequence: int = 0
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What one worker of a node did about a revocation; `took` is seconds from reading it to the last close."""
+    """What one worker of a node did about the revocation of that id; `took` is seconds from reading it to the last
+    close. `sequence` is 0 where it had no place in the log yet."""
 
+    revocation: str
     sequence: int
     node: str
     worker: int

@@ -15,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import monotonic
@@ -24,6 +25,7 @@ from urllib.parse import quote
 from doorward.config.load import load
 from doorward.config.making import Opened, opened
 from doorward.core.frame_headers import encode_frame
+from doorward.values.ids import new_id
 from doorward.values.revocation import Effect, Revocation, Target
 from tests.integration.running import AUDIENCE, DOORWARD, ENVIRONMENT, ISSUER, OTHER_ISSUER, free_port, mint, written
 
@@ -243,11 +245,12 @@ class Operator:
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(WITHIN)
 
-    def withdraw(self, target: Target, effect: Effect = Effect.CLOSE, *, roles: tuple[str, ...] = ()) -> int:
-        """Into the log, and no waiting for anybody's answer. Its sequence."""
+    def withdraw(self, target: Target, effect: Effect = Effect.CLOSE, *, roles: tuple[str, ...] = ()) -> Revocation:
+        """Into the log, and no waiting for anybody's answer. As the log has it."""
         now = self.tools.clock.now()
-        revocation = Revocation(target, now, effect, "siege", now + 86400, roles=roles)
-        return self.do(self.tools.store.revocations.append(revocation))
+        id = new_id(self.tools.entropy.bytes(16))
+        revocation = Revocation(target, now, effect, "siege", now + 86400, roles=roles, id=id)
+        return replace(revocation, sequence=self.do(self.tools.store.revocations.append(revocation)))
 
     def close(self) -> None:
         self.do(self._opening.__aexit__(None, None, None))

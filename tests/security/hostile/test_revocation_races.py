@@ -184,7 +184,7 @@ def test_roles_newest_last_however_fast_they_come(siege: Standing) -> None:
                     again.send(head(token=siege.token(subject, **claims)))
                     again.until(lambda data: b"\r\n\r\n" in data)
         last = siege.operator.withdraw(subject_of(subject), Effect.ROLES, roles=("member",))
-        until(lambda: siege.operator.do(siege.operator.tools.store.revocations.acknowledgements(last)))
+        until(lambda: siege.operator.do(siege.operator.tools.store.revocations.acknowledgements(last.id)))
         with enter(siege, subject, claims=claims):
             pass
         assert b"X-Doorward-Roles: member\r\n" in siege.backend.head_of(subject)
@@ -236,13 +236,14 @@ def test_rv26_many_denials_push_no_earlier_one_out(siege: Standing) -> None:
     token = siege.token(subject)
     first = siege.operator.withdraw(subject_of(subject))
     with ThreadPoolExecutor(8) as pool:
-        last = max(pool.map(lambda number: siege.operator.withdraw(subject_of(f"nobody-{number}")), range(300)))
+        made = list(pool.map(lambda number: siege.operator.withdraw(subject_of(f"nobody-{number}")), range(300)))
+    last = max(made, key=lambda revocation: revocation.sequence)
     with Peer(siege) as peer:
         peer.send(head(token=token))
         assert peer.answer().status == 403
     log = siege.operator.tools.store.revocations
-    until(lambda: siege.operator.do(log.acknowledgements(last)), what="the last acknowledgement")
-    assert len(siege.operator.do(log.acknowledgements(first))) == 1
+    until(lambda: siege.operator.do(log.acknowledgements(last.id)), what="the last acknowledgement")
+    assert len(siege.operator.do(log.acknowledgements(first.id))) == 1
     acted = [event for event in siege.events() if event["kind"] == "revocation" and event.get("subject") == subject]
     assert len(acted) == 1
 

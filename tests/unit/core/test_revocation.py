@@ -140,6 +140,19 @@ class TestRoles:
         assert roles_of(log, BARE, "c1", ISSUERS) == ("d",)
         assert roles_of([*log, put((), 6)], ALICE, "c1", ISSUERS) == ()
 
+    def test_the_newest_is_the_one_made_last_whenever_it_became_durable(self) -> None:
+        """One that the store of record could not take at once gets its place late: it overrides nothing newer."""
+
+        def put(roles: tuple[str, ...], sequence: int, at: float) -> Revocation:
+            return revocation(effect=Effect.ROLES, roles=roles, sequence=sequence, at=at)
+
+        late, newer = put(("late",), 9, T), put(("newer",), 8, T + 1)
+        assert roles_of([newer, late], ALICE, "c1", ISSUERS) == ("newer",)
+        pending = put(("pending",), 0, T + 2)
+        for log in ([newer, pending, late], [pending, late, newer]):
+            assert roles_of(log, ALICE, "c1", ISSUERS) == ("pending",)
+        assert roles_of([put(("no place",), 0, T), put(("first",), 1, T)], ALICE, "c1", ISSUERS) == ("no place",)
+
     def test_none_where_none_hits(self) -> None:
         late: Principal = principal(issued_at=T + 60)
         assert roles_of([revocation(effect=Effect.ROLES, roles=("a",))], late, "c1", ISSUERS) is None

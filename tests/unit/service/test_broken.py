@@ -46,7 +46,7 @@ async def test_a_revocation_reaches_everybody_behind_the_broken_one() -> None:
     here = world()
     await here.follower.start()
     lives, hands = await three(here)
-    sequence = await here.revoke(Target(TargetKind.ISSUER, ISSUER))
+    id = await here.revoke(Target(TargetKind.ISSUER, ISSUER))
     await here.withdrawals.catch_up()
     await here.follower.act_now()
     assert [own.done for own in (hands[0], hands[2])] == [[("close", 4002, "doorward:revoked", True)]] * 2
@@ -54,7 +54,7 @@ async def test_a_revocation_reaches_everybody_behind_the_broken_one() -> None:
     assert lives[1].state is State.CLOSED
     assert lives[1].ended is Reason.REVOKED
     assert here.connections.get(lives[1].connection) is None
-    (acknowledged,) = await here.store.revocations.acknowledgements(sequence)
+    (acknowledged,) = await here.store.revocations.acknowledgements(id)
     assert acknowledged.closed == 3
     await here.settle()
     faults = [event for event in here.sink.events if event.kind is EventKind.FAULT]

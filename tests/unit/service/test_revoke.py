@@ -40,11 +40,11 @@ async def test_a_revocation_closes_what_it_names_and_blocks_the_way_back(target,
     await world.follower.start()
     shown = handshake(bearer=token(sid="s1", jti="j1"))
     live, hands = await world.inside(shown)
-    sequence = await world.revoke(target)
+    id = await world.revoke(target)
     await followed(world)
     assert (live.ended is Reason.REVOKED) is hit
     assert hands.done == ([("close", 4002, "doorward:revoked", True)] if hit else [])
-    (answer,) = await world.store.revocations.acknowledgements(sequence)
+    (answer,) = await world.store.revocations.acknowledgements(id)
     assert answer.closed == int(hit)
     again = await world.enter(shown)
     assert isinstance(again, Deny if hit else Live)
@@ -133,6 +133,7 @@ async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None
     result = await operate.revoke(
         world.store,
         world.clock,
+        id="one",
         target=subject(),
         effect=Effect.CLOSE,
         cause="test",
@@ -143,7 +144,9 @@ async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None
     assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
 
 
-NOBODY = operate.Revoked(sequence=1, closed=0, asked=0, nodes=2, silent=(), took=0.01, identities=())
+NOBODY = operate.Revoked(
+    id="one", sequence=1, durable=True, closed=0, asked=0, nodes=2, silent=(), took=0.01, identities=()
+)
 
 
 @pytest.mark.parametrize(

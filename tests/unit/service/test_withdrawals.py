@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address
+from typing import Any
 
 from doorward.service.withdrawals import Withdrawals
 from doorward.testing import START, FakeClock
 from doorward.values.ban import Ban
-from doorward.values.principal import Identity
+from doorward.values.credential import Kind
+from doorward.values.principal import Identity, Principal
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
 
-def revocation(sequence: int) -> Revocation:
+def revocation(sequence: int, id: str = "", **more: Any) -> Revocation:
     target = Target(TargetKind.IDENTITY, "alice")
-    return Revocation(target, 0.0, Effect.CLOSE, "test", 100.0, sequence=sequence)
+    return replace(Revocation(target, 0.0, Effect.CLOSE, "test", 100.0, sequence=sequence, id=id), **more)
 
 
 class SlowLog:
@@ -45,6 +48,69 @@ async def test_overlapping_questions_tell_of_each_revocation_once() -> None:
     assert told == [1, 2, 3]
     assert withdrawals.cursor == 3
     assert len(withdrawals) == 3
+
+
+class Log:
+    """Says what it is told to say."""
+
+    def __init__(self) -> None:
+        self.says: list[Revocation] = []
+
+    async def read(self, *, after: int) -> Sequence[Revocation]:
+        return [one for one in self.says if one.sequence == 0 or one.sequence > after]
+
+
+class Learning:
+    """Withdrawals over such a log, and what they told whom they tell."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.clock = FakeClock()
+        self.told: list[str] = []
+        self.withdrawals = Withdrawals(self.log, None, self.clock)  # type: ignore[arg-type]
+        self.withdrawals.on_new = lambda new: self.told.extend(one.id for one in new)
+
+    async def hear(self, *says: Revocation) -> None:
+        self.log.says = list(says)
+        await self.withdrawals.catch_up()
+
+    def known(self) -> list[tuple[str, int]]:
+        principal = Principal(ALICE, Kind.TOKEN, issued_at=0.0, expires_at=100.0)
+        return [(one.id, one.sequence) for one in self.withdrawals.candidates(principal, "c1")]
+
+
+async def test_what_is_not_durable_yet_is_learnt_once_and_moves_no_cursor() -> None:
+    it = Learning()
+    for _ in range(3):
+        await it.hear(revocation(0, "a"))
+    assert (it.told, it.withdrawals.cursor, it.known()) == (["a"], 0, [("a", 0)])
+
+
+async def test_what_becomes_durable_gets_its_place_and_is_not_done_again() -> None:
+    it = Learning()
+    await it.hear(revocation(0, "a"), revocation(1, "b"))
+    await it.hear(revocation(1, "b"), revocation(2, "a"))
+    assert (it.told, it.withdrawals.cursor) == (["a", "b"], 2)
+    assert it.known() == [("a", 2), ("b", 1)]
+    await it.hear(revocation(0, "a"))
+    assert (it.told, it.known()) == (["a", "b"], [("a", 2), ("b", 1)])
+
+
+async def test_without_an_id_the_place_in_the_log_tells_them_apart() -> None:
+    it = Learning()
+    await it.hear(revocation(1), revocation(2))
+    await it.hear(revocation(2), revocation(3))
+    assert (it.told, len(it.withdrawals)) == (["", "", ""], 3)
+
+
+async def test_an_id_is_forgotten_with_its_revocation() -> None:
+    it = Learning()
+    now = it.clock.now()
+    await it.hear(revocation(1, "a", expires_at=now + 10), revocation(2, "b", expires_at=now + 1000))
+    it.clock.advance(11)
+    it.withdrawals.forget()
+    await it.hear(revocation(0, "a", expires_at=now + 2000), revocation(0, "b"))
+    assert it.told == ["a", "b", "a"]
 
 
 ALICE = Identity("https://login.example.com/", "alice", "")

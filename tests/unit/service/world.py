@@ -226,6 +226,7 @@ class World:
             watch=self.watch, withdrawals=self.withdrawals, log=self.store.revocations, node="gw", worker=0
         )
         self.connector = Connector()
+        self.revoked = 0
 
     async def enter(self, shown: Handshake | None = None) -> Live | Deny:
         return await self.door.admit(shown or handshake(bearer=token()), WIRE, self.connector)
@@ -238,10 +239,13 @@ class World:
         live.attach(hands)
         return live, hands
 
-    async def revoke(self, target: Target, effect: Effect = Effect.CLOSE, **more: object) -> int:
+    async def revoke(self, target: Target, effect: Effect = Effect.CLOSE, **more: object) -> str:
+        """Into the log. Its id."""
         now = self.clock.now()
-        revocation = Revocation(target, now, effect, "test", now + 86400)
-        return await self.store.revocations.append(replace(revocation, **more))  # type: ignore[arg-type]
+        self.revoked += 1
+        revocation = Revocation(target, now, effect, "test", now + 86400, id=f"revocation-{self.revoked}")
+        await self.store.revocations.append(replace(revocation, **more))  # type: ignore[arg-type]
+        return revocation.id
 
     async def settle(self) -> None:
         """Let the errands finish, and hand the events on."""

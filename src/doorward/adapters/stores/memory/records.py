@@ -18,14 +18,20 @@ _AUDIT_LINES: Final = 65_536  # the oldest go: memory is no archive
 class MemoryRevocations:
     def __init__(self) -> None:
         self._log: dict[int, Revocation] = {}  # by sequence, which only grows
+        self._places: dict[str, int] = {}  # the sequence of each id
         self._newest = 0
         self._read = 0
-        self._acknowledged: dict[int, dict[tuple[str, int], Acknowledgement]] = {}
+        self._acknowledged: dict[str, dict[tuple[str, int], Acknowledgement]] = {}
 
     async def append(self, revocation: Revocation) -> int:
+        known = self._places.get(revocation.id)
+        if known is not None:
+            return known
         self._newest += 1
         self._log[self._newest] = replace(revocation, sequence=self._newest)
-        self._acknowledged[self._newest] = {}
+        if revocation.id:
+            self._places[revocation.id] = self._newest
+            self._acknowledged[revocation.id] = {}
         return self._newest
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
@@ -38,18 +44,19 @@ class MemoryRevocations:
         return self._newest > self._read
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        rows = self._acknowledged.get(acknowledgement.sequence)
+        rows = self._acknowledged.get(acknowledgement.revocation)
         if rows is not None:
             rows[acknowledgement.node, acknowledgement.worker] = acknowledgement
 
-    async def acknowledgements(self, sequence: int) -> Sequence[Acknowledgement]:
-        return [row for _, row in sorted(self._acknowledged.get(sequence, {}).items())]
+    async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
+        return [row for _, row in sorted(self._acknowledged.get(id, {}).items())]
 
     async def forget(self, *, now: float) -> int:
         over = [sequence for sequence, revocation in self._log.items() if revocation.expires_at < now]
         for sequence in over:
-            del self._log[sequence]
-            del self._acknowledged[sequence]
+            id = self._log.pop(sequence).id
+            self._places.pop(id, None)
+            self._acknowledged.pop(id, None)
         return len(over)
 
 

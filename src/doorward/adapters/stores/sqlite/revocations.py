@@ -14,29 +14,30 @@ from doorward.adapters.stores.sqlite.rows import texts, texts_of
 from doorward.ports import StoreError
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 
+_KNOWN: Final = "SELECT sequence FROM revocations WHERE id = ? AND id <> ''"
 _APPEND: Final = """
-INSERT INTO revocations (kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO revocations (id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _READ: Final = """
-SELECT sequence, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles
+SELECT sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles
 FROM revocations WHERE sequence > ? ORDER BY sequence LIMIT ?
 """
 # What somebody forgot meanwhile needs no acknowledgement: it would stay for ever.
 _ACKNOWLEDGE: Final = """
-INSERT OR REPLACE INTO acknowledgements (sequence, node, worker, closed, asked, at, took, identities)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM revocations WHERE sequence = ?1)
+INSERT OR REPLACE INTO acknowledgements (revocation, sequence, node, worker, closed, asked, at, took, identities)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE EXISTS (SELECT 1 FROM revocations WHERE id = ?1 AND id <> '')
 """
 _ACKNOWLEDGEMENTS: Final = """
-SELECT sequence, node, worker, closed, asked, at, took, identities
-FROM acknowledgements WHERE sequence = ? ORDER BY node, worker
+SELECT revocation, sequence, node, worker, closed, asked, at, took, identities
+FROM acknowledgements WHERE revocation = ? ORDER BY node, worker
 """
 _FORGET: Final = """
 DELETE FROM revocations WHERE sequence IN (
     SELECT sequence FROM revocations WHERE expires_at < ? ORDER BY expires_at LIMIT ?
-) RETURNING sequence
+) RETURNING id
 """
-_FORGET_ACKNOWLEDGEMENTS: Final = "DELETE FROM acknowledgements WHERE sequence = ?"
+_FORGET_ACKNOWLEDGEMENTS: Final = "DELETE FROM acknowledgements WHERE revocation = ?"
 
 _AT_ONCE: Final = 64  # rows that are read on the event loop: under a millisecond
 _FORGET_MOST: Final = 1_000  # in one transaction
@@ -51,6 +52,7 @@ class SqliteRevocations:
     async def append(self, revocation: Revocation) -> int:
         target = revocation.target
         row = (
+            revocation.id,
             target.kind,
             target.value,
             target.issuer,
@@ -77,6 +79,7 @@ class SqliteRevocations:
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         row = (
+            acknowledgement.revocation,
             acknowledgement.sequence,
             acknowledgement.node,
             acknowledgement.worker,
@@ -88,10 +91,11 @@ class SqliteRevocations:
         )
         await self._database.write(lambda connection: connection.execute(_ACKNOWLEDGE, row).rowcount)
 
-    async def acknowledgements(self, sequence: int) -> Sequence[Acknowledgement]:
-        rows = await self._database.rows(_ACKNOWLEDGEMENTS, (sequence,))
+    async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
+        rows = await self._database.rows(_ACKNOWLEDGEMENTS, (id,))
         return [
             Acknowledgement(
+                revocation=revocation,
                 sequence=sequence,
                 node=node,
                 worker=worker,
@@ -101,7 +105,7 @@ class SqliteRevocations:
                 took=took,
                 identities=texts_of(identities),
             )
-            for sequence, node, worker, closed, asked, at, took, identities in rows
+            for revocation, sequence, node, worker, closed, asked, at, took, identities in rows
         ]
 
     async def forget(self, *, now: float) -> int:
@@ -119,6 +123,9 @@ def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
 
 
 def _append(connection: sqlite3.Connection, *, row: Sequence[object]) -> int:
+    known: tuple[int] | None = connection.execute(_KNOWN, row[:1]).fetchone()
+    if known is not None:
+        return known[0]
     sequence = connection.execute(_APPEND, row).lastrowid
     if sequence is None:
         raise StoreError("the log gave no sequence")
@@ -136,7 +143,7 @@ def _forget(connection: sqlite3.Connection, *, before: float, most: int) -> int:
 
 
 def _revocation(row: Row) -> Revocation:
-    sequence, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
+    sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
     try:
         return Revocation(
             target=Target(kind=TargetKind(kind), value=value, issuer=issuer, tenant=tenant),
@@ -147,6 +154,7 @@ def _revocation(row: Row) -> Revocation:
             by=made_by,
             roles=texts_of(roles),
             sequence=sequence,
+            id=id,
         )
     except ValueError as error:
         raise StoreError(f"revocation {sequence} can't be read") from error
