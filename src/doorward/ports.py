@@ -218,6 +218,10 @@ class Store(Protocol):
     async def check(self) -> None:
         """Raise StoreError unless a write would succeed now: for /readyz."""
 
+    async def time(self) -> float | None:
+        """The store's own time, epoch seconds: of the machine that all nodes' records lie on, and asked of it anew each
+        time. None where that is this machine (SQLite, memory): the wall clock is then the one clock."""
+
 
 class SignatureVerifier(Protocol):
     async def verify(self, token: SignedToken) -> Signature:
