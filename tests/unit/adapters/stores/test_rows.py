@@ -2,7 +2,7 @@
 
 import pytest
 
-from doorward.adapters.stores.sqlite.rows import principal_of, principal_text, texts, texts_of
+from doorward.adapters.stores.rows import principal_of, principal_text, texts, texts_of
 from doorward.ports import StoreError
 from tests.stores.made import principal
 

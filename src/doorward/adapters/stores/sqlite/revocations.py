@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from doorward.adapters.stores.rows import texts, texts_of
 from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.sqlite.reader import Row
-from doorward.adapters.stores.sqlite.rows import texts, texts_of
 from doorward.ports import StoreError
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 

@@ -4,9 +4,9 @@ import sqlite3
 from functools import partial
 from typing import Final
 
+from doorward.adapters.stores.rows import principal_of, principal_text
 from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.sqlite.reader import Row
-from doorward.adapters.stores.sqlite.rows import principal_of, principal_text
 from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT
 from doorward.ports import Clock
 from doorward.values.ticket import SpentTicket, Ticket
