@@ -58,7 +58,7 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
     writes them.
     """
     claims = token.claims
-    times = _judge_times(claims, issuer, now=now)
+    times = judge_times(claims, issuer, now=now)
     if isinstance(times, Deny):
         return times
     issued_at, expires_at = times
@@ -101,7 +101,7 @@ def judge_token(token: SignedToken, issuer: IssuerRules, rules: Rules, *, now: f
     )
 
 
-def _judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: float) -> tuple[float | None, float] | Deny:
+def judge_times(claims: Mapping[str, object], issuer: IssuerRules, *, now: float) -> tuple[float | None, float] | Deny:
     """(issued_at, expires_at) of a token that is in its time, if that is no longer than the issuer's max_life."""
     found: list[float | None] = []
     for name in ("exp", "nbf", "iat"):
