@@ -5,7 +5,9 @@ handshake as its last step. New revocations go to whoever follows, so that one l
 connections as well.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
 from doorward.core.peering import is_in
@@ -17,6 +19,7 @@ from doorward.values.principal import Identity, Principal
 from doorward.values.revocation import Revocation, TargetKind
 
 FRESH: Final = 0.05
+_sequence: Final = attrgetter("sequence")
 
 
 class Withdrawals:
@@ -28,7 +31,9 @@ class Withdrawals:
         self._clock = clock
         self.cursor = 0
         self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
-        self._ids: set[str] = set()
+        self._by_id: dict[str, Revocation] = {}
+        self._placed: list[Revocation] = []  # as they stand in the log
+        self._unplaced: dict[str, Revocation] = {}  # by id: not durable yet
         self._read_at = -1.0
         self._ban_version = -1
         self._ban_questions = 0
@@ -62,17 +67,41 @@ class Withdrawals:
             if 0 < sequence <= self.cursor:
                 continue
             self.cursor = max(self.cursor, sequence)
-            known = id in self._ids
+            known = id in self._by_id
             key = (revocation.target.kind, revocation.target.value)
             held = self._by_key.get(key, ())
             if not known:
                 self._by_key[key] = (*held, revocation)
                 new.append(revocation)
-                if id:
-                    self._ids.add(id)
+                self._put(revocation)
             elif sequence:
                 self._by_key[key] = tuple(revocation if one.id == id else one for one in held)
+                self._put(revocation)
         return new
+
+    def _put(self, revocation: Revocation) -> None:
+        """Where `newest` and `find` look. Places are given in order, so a late one stands behind all others as well."""
+        if revocation.id:
+            self._by_id[revocation.id] = revocation
+        if revocation.sequence:
+            self._placed.append(revocation)
+            self._unplaced.pop(revocation.id, None)
+        else:
+            self._unplaced[revocation.id] = revocation
+
+    def find(self, id: str) -> Revocation | None:
+        """The revocation of this id, as of the last look at the log."""
+        return self._by_id.get(id)
+
+    def newest(self, *, before: int | None = None, limit: int) -> Sequence[Revocation]:
+        """Those that stand before place `before` in the log, the last of them first, at most `limit`.
+
+        None: from the very end, where those stand first that have no place yet.
+        """
+        first = [] if before is not None else list(reversed(self._unplaced.values()))[:limit]
+        end = len(self._placed) if before is None else bisect_left(self._placed, before, key=_sequence)
+        begin = max(0, end - (limit - len(first)))
+        return [*first, *reversed(self._placed[begin:end])]
 
     def candidates(self, principal: Principal, connection: str) -> tuple[Revocation, ...]:
         """All that could hit; core/revocation.py decides."""
@@ -123,11 +152,15 @@ class Withdrawals:
         now = self._clock.now()
         for key, revocations in list(self._by_key.items()):
             kept = tuple(revocation for revocation in revocations if revocation.expires_at > now)
-            self._ids.difference_update(one.id for one in revocations if one.expires_at <= now)
+            for one in revocations:
+                if one.expires_at <= now:
+                    self._by_id.pop(one.id, None)
+                    self._unplaced.pop(one.id, None)
             if not kept:
                 del self._by_key[key]
             elif len(kept) != len(revocations):
                 self._by_key[key] = kept
+        self._placed = [one for one in self._placed if one.expires_at > now]
 
     def __len__(self) -> int:
         return sum(map(len, self._by_key.values()))

@@ -181,3 +181,46 @@ async def test_rows_that_come_late_do_not_take_the_place_of_newer_ones() -> None
     asked = len(bans.reads)
     assert await withdrawals.ban_on_identity(ALICE, now=START) is not None
     assert len(bans.reads) == asked, "nothing has changed since the newer rows"
+
+
+async def test_the_newest_come_first_page_by_page() -> None:
+    log = Log()
+    withdrawals = Withdrawals(log, None, FakeClock())  # type: ignore[arg-type]
+    log.says = [revocation(place, f"id{place}") for place in (1, 2, 4, 7, 8)]
+    await withdrawals.catch_up()
+    assert [one.sequence for one in withdrawals.newest(limit=2)] == [8, 7]
+    assert [one.sequence for one in withdrawals.newest(before=7, limit=2)] == [4, 2]
+    assert [one.sequence for one in withdrawals.newest(before=5, limit=9)] == [4, 2, 1]
+    assert [one.sequence for one in withdrawals.newest(before=1, limit=9)] == []
+    assert withdrawals.find("id4") == log.says[2]
+    assert withdrawals.find("id3") is None
+
+
+async def test_what_has_no_place_yet_stands_first_and_then_where_it_belongs() -> None:
+    log = Log()
+    withdrawals = Withdrawals(log, None, FakeClock())  # type: ignore[arg-type]
+    log.says = [revocation(0, "late"), revocation(0, "later"), revocation(1, "one"), revocation(2, "two")]
+    for _ in range(2):  # they are said each time anew
+        await withdrawals.catch_up()
+        assert [one.id for one in withdrawals.newest(limit=3)] == ["later", "late", "two"]
+    assert [one.id for one in withdrawals.newest(limit=1)] == ["later"]
+    assert [one.id for one in withdrawals.newest(before=3, limit=3)] == ["two", "one"]
+    log.says = [revocation(1, "one"), revocation(2, "two"), revocation(3, "late"), revocation(4, "later")]
+    await withdrawals.catch_up()
+    assert [one.id for one in withdrawals.newest(limit=9)] == ["later", "late", "two", "one"]
+    found = withdrawals.find("late")
+    assert found is not None
+    assert found.sequence == 3
+
+
+async def test_what_is_forgotten_is_listed_no_more() -> None:
+    log = Log()
+    clock = FakeClock()
+    withdrawals = Withdrawals(log, None, clock)  # type: ignore[arg-type]
+    log.says = [revocation(0, "unplaced", expires_at=START + 5), revocation(1, "short", expires_at=START + 5)]
+    log.says.append(revocation(2, "long", expires_at=START + 50))
+    await withdrawals.catch_up()
+    clock.advance(10)
+    withdrawals.forget()
+    assert [one.id for one in withdrawals.newest(limit=9)] == ["long"]
+    assert [withdrawals.find(id) for id in ("short", "unplaced")] == [None, None]
