@@ -23,6 +23,15 @@ class StoreError(Exception):
     """A store, or the way to it, failed. The text is for our log, never for the peer."""
 
 
+class LogBehind(StoreError):
+    """The revocation log can't be read as of now. `found` is what is known of it all the same, as `read` would give it:
+    to be acted on, and nobody is let in by it."""
+
+    def __init__(self, text: str, found: Sequence[Revocation]) -> None:
+        super().__init__(text)
+        self.found = found
+
+
 class VerifierError(Exception):
     """Keys or an introspection could not be had. Unavailable is never allow."""
 
@@ -88,7 +97,8 @@ class RevocationLog(Protocol):
     async def read(self, *, after: int) -> Sequence[Revocation]:
         """All above `after`, in order, as of this moment (read-your-writes across processes of one machine).
 
-        Before them stand those that are not durable yet, with sequence 0, each time anew until they are.
+        Before them stand those that are not durable yet, with sequence 0, each time anew until they are. Raises
+        LogBehind where that can't be had as of now, but something is known.
         """
 
     def touched(self) -> bool | None:

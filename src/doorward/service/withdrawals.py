@@ -12,7 +12,7 @@ from typing import Final
 
 from doorward.core.peering import is_in
 from doorward.core.revocation import keys_of
-from doorward.ports import BanStore, Clock, RevocationLog
+from doorward.ports import BanStore, Clock, LogBehind, RevocationLog
 from doorward.values.ban import Ban
 from doorward.values.peer import Address
 from doorward.values.principal import Identity, Principal
@@ -43,11 +43,18 @@ class Withdrawals:
         self.on_new: Callable[[Sequence[Revocation]], None] = _nobody
 
     async def catch_up(self) -> None:
-        """Read what is new. Raises StoreError."""
+        """Read what is new. Raises StoreError; what is known all the same is taken."""
         began = self._clock.now()
-        new = await self._log.read(after=self.cursor)
+        try:
+            read = await self._log.read(after=self.cursor)
+        except LogBehind as behind:
+            self._learn(behind.found)
+            raise
         self._read_at = began
-        new = self._take(new)
+        self._learn(read)
+
+    def _learn(self, read: Iterable[Revocation]) -> None:
+        new = self._take(read)
         if new:
             self.on_new(new)
 

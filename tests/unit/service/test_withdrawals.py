@@ -6,6 +6,9 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
+import pytest
+
+from doorward.ports import LogBehind
 from doorward.service.withdrawals import Withdrawals
 from doorward.testing import START, FakeClock
 from doorward.values.ban import Ban
@@ -55,9 +58,13 @@ class Log:
 
     def __init__(self) -> None:
         self.says: list[Revocation] = []
+        self.behind = ""
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
-        return [one for one in self.says if one.sequence == 0 or one.sequence > after]
+        found = [one for one in self.says if one.sequence == 0 or one.sequence > after]
+        if self.behind:
+            raise LogBehind(self.behind, found)
+        return found
 
 
 class Learning:
@@ -94,6 +101,17 @@ async def test_what_becomes_durable_gets_its_place_and_is_not_done_again() -> No
     assert it.known() == [("a", 2), ("b", 1)]
     await it.hear(revocation(0, "a"))
     assert (it.told, it.known()) == (["a", "b"], [("a", 2), ("b", 1)])
+
+
+async def test_what_is_known_of_a_log_that_is_behind_is_acted_on_and_the_question_fails() -> None:
+    """Nobody comes in by it, and nobody stays who is known to be revoked."""
+    it = Learning()
+    it.log.behind = "the durable log is away"
+    with pytest.raises(LogBehind):
+        await it.hear(revocation(1, "a"), revocation(0, "b"))
+    assert (it.told, it.withdrawals.cursor) == (["a", "b"], 1)
+    with pytest.raises(LogBehind):
+        await it.withdrawals.be_fresh(now=it.clock.now())
 
 
 async def test_without_an_id_the_place_in_the_log_tells_them_apart() -> None:
