@@ -23,7 +23,7 @@ class StoreError(Exception):
     """A store, or the way to it, failed. The text is for our log, never for the peer."""
 
 
-class LogBehind(StoreError):
+class LogBehindError(StoreError):
     """The revocation log can't be read as of now. `found` is what is known of it all the same, as `read` would give it:
     to be acted on, and nobody is let in by it."""
 
@@ -98,7 +98,7 @@ class RevocationLog(Protocol):
         """All above `after`, in order, as of this moment (read-your-writes across processes of one machine).
 
         Before them stand those that are not durable yet, with sequence 0, each time anew until they are. Raises
-        LogBehind where that can't be had as of now, but something is known.
+        LogBehindError where that can't be had as of now, but something is known.
         """
 
     def touched(self) -> bool | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from doorward.core.peering import is_in
 from doorward.core.revocation import keys_of
-from doorward.ports import BanStore, Clock, LogBehind, RevocationLog
+from doorward.ports import BanStore, Clock, LogBehindError, RevocationLog
 from doorward.values.ban import Ban
 from doorward.values.peer import Address
 from doorward.values.principal import Identity, Principal
@@ -47,7 +47,7 @@ class Withdrawals:
         began = self._clock.now()
         try:
             read = await self._log.read(after=self.cursor)
-        except LogBehind as behind:
+        except LogBehindError as behind:
             self._learn(behind.found)
             raise
         self._read_at = began

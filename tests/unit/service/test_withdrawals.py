@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doorward.ports import LogBehind
+from doorward.ports import LogBehindError
 from doorward.service.withdrawals import Withdrawals
 from doorward.testing import START, FakeClock
 from doorward.values.ban import Ban
@@ -63,7 +63,7 @@ class Log:
     async def read(self, *, after: int) -> Sequence[Revocation]:
         found = [one for one in self.says if one.sequence == 0 or one.sequence > after]
         if self.behind:
-            raise LogBehind(self.behind, found)
+            raise LogBehindError(self.behind, found)
         return found
 
 
@@ -107,10 +107,10 @@ async def test_what_is_known_of_a_log_that_is_behind_is_acted_on_and_the_questio
     """Nobody comes in by it, and nobody stays who is known to be revoked."""
     it = Learning()
     it.log.behind = "the durable log is away"
-    with pytest.raises(LogBehind):
+    with pytest.raises(LogBehindError):
         await it.hear(revocation(1, "a"), revocation(0, "b"))
     assert (it.told, it.withdrawals.cursor) == (["a", "b"], 1)
-    with pytest.raises(LogBehind):
+    with pytest.raises(LogBehindError):
         await it.withdrawals.be_fresh(now=it.clock.now())
 
 
