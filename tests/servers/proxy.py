@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback, in a thread of its own, that does to connections what a network does: cut, hold, drop, delay.
+"""A TCP proxy on loopback, in a thread of its own, that does what a network does: cut, hold, drop, delay.
 
 Whoever is behind it is real. A test says what the network does now, and from that moment it does so with what is open
 and with what is opened later. Nothing here waits for the test's own event loop.

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import pytest_asyncio
@@ -15,15 +15,20 @@ WITHIN = 20.0
 
 @pytest_asyncio.fixture
 async def proxy() -> AsyncIterator[Proxy]:
+    serving: set[asyncio.Task[None] | None] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(4096):
-            writer.write(data)
+        serving.add(asyncio.current_task())
+        with suppress(ConnectionResetError):
+            while data := await reader.read(4096):
+                writer.write(data)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     with proxied(lambda: ("127.0.0.1", server.sockets[0].getsockname()[1])) as proxy:
         yield proxy
     server.close()
+    await asyncio.gather(*filter(None, serving))
 
 
 @asynccontextmanager
