@@ -81,7 +81,7 @@ conformance: setup
 bench:
 	@tools/setup runtime
 	@tools/setup bench
-	@tools/debian nginx haproxy
+	@tools/debian nginx haproxy redis-server postgresql
 	@PYTHONPATH=. .venv-bench/bin/python -m bench $(BENCH)
 
 flood:

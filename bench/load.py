@@ -56,14 +56,15 @@ class Exchange:
 
 
 def opening(url: Url, *, token: str | None = None, ticket: str | None = None, protocol: str | None = None) -> Opening:
-    """A handshake such as a browser-like client sends, with at most one credential."""
+    """A handshake such as a browser-like client sends, with at most one credential; `protocol` is what it offers."""
     key = base64url(os.urandom(16)).replace("-", "+").replace("_", "/") + "=="
     query = f"?ticket={ticket}" if ticket else ""
+    offer = f"Sec-WebSocket-Protocol: {protocol}\r\n" if protocol else ""
     bearer = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
         f"GET {url.path}{query} HTTP/1.1\r\nHost: 127.0.0.1:{url.port}\r\nConnection: Upgrade\r\n"
         f"Upgrade: websocket\r\nOrigin: {ORIGIN}\r\nUser-Agent: doorward-bench\r\nSec-WebSocket-Version: 13\r\n"
-        f"{bearer}Sec-WebSocket-Key: {key}\r\n\r\n"
+        f"{bearer}{offer}Sec-WebSocket-Key: {key}\r\n\r\n"
     )
     return Opening(head.encode(), accept_of(key.encode()))
 
@@ -190,11 +191,14 @@ class Socket(asyncio.Protocol):
                 self._finish(f"closed with {frame[start:]!r}")
             self._transport.close()
         elif opcode < _CLOSE:
-            if frame == self._echo:
-                self._next()
-            else:
-                self._finish("an echo was not what had been sent")
+            self._message(frame)
         return True
+
+    def _message(self, frame: bytes) -> None:
+        if frame == self._echo:
+            self._next()
+        else:
+            self._finish("an echo was not what had been sent")
 
 
 S = TypeVar("S", bound=Socket)
@@ -231,22 +235,22 @@ async def open_all(url: Url, wanted: Sequence[Opening]) -> list[Socket]: ...
 @overload
 async def open_all(url: Url, wanted: Sequence[Opening], kind: type[S]) -> list[S]: ...
 async def open_all(url: Url, wanted: Sequence[Opening], kind: type[Any] = Socket) -> list[Any]:
-    """Open one socket for each of `wanted`. Raises BenchError unless every one is answered with 101."""
-    sockets: list[Socket] = []
+    """One open socket for each of `wanted`, in their order. Raises BenchError unless every one is answered with 101."""
+    sockets: dict[int, Socket] = {}
 
-    async def one(opening: Opening) -> None:
+    async def one(place: int, opening: Opening) -> None:
         socket = await connect(url, opening, kind)
         if socket.status.result() != 101:
             raise BenchError(f"handshake {len(sockets)} was answered with {socket.status.result() or 'a cut'}, not 101")
-        sockets.append(socket)
+        sockets[place] = socket
 
     try:
-        await in_parallel((one(each) for each in wanted), at_once=AT_ONCE)
+        await in_parallel((one(place, each) for place, each in enumerate(wanted)), at_once=AT_ONCE)
     except BaseException:
-        for socket in sockets:
+        for socket in sockets.values():
             socket.cut()
         raise
-    return sockets
+    return [sockets[place] for place in range(len(wanted))]
 
 
 async def refuse_all(url: Url, wanted: Sequence[Opening]) -> None:

@@ -81,6 +81,10 @@ class Load:
             self._secret, subject=f"user-{serial}", serial=serial, now=self._now, genuine=genuine, tenant=tenant
         )
 
+    def another(self, serial: int) -> str:
+        """A new token for the subject of `token_of(serial)`."""
+        return mint(self._secret, subject=f"user-{serial}", serial=next(self._serials), now=self._now)
+
     def openings(self, url: Url, count: int, *, genuine: bool = True) -> list[Opening]:
         """`count` handshakes, each with a token of its own. The forged ones differ in their signature alone."""
         return [opening(url, token=self.token(genuine=genuine)) for _ in range(count)]

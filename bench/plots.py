@@ -35,7 +35,7 @@ def pictures(report: Report) -> dict[str, str]:
         if groups:
             found[name] = svg.bars(title, groups)
     if (duty := studies.get("on-duty")) is not None:
-        found |= _on_duty(duty)
+        found |= _on_duty(duty, studies.get("on-duty-2"))
     idle = [study for name, study in studies.items() if name.startswith("scale-")]
     if idle:
         found["idle"] = _idle(idle)
@@ -54,18 +54,22 @@ def _group(row: Report) -> svg.Group:
     return svg.Group(f"{row['title']} · {row['unit']}", bars)
 
 
-def _on_duty(study: Report) -> dict[str, str]:
+def _on_duty(study: Report, across: Report | None) -> dict[str, str]:
     series = study["series"]
     figures = {figure["key"]: figure for figure in study["figures"]}
     count = f"{figures['connections']['value']:,.0f}"
     one, closed = series["one_ms"], series["all_ms"]
+    ones = [svg.Line(f"close frame at the client, one node, {len(one)} revocations", _shares(one), "a")]
+    if across is not None:
+        far = across["series"]["one_ms"]
+        ones.append(svg.Line(f"the same across two nodes, {len(far)} revocations", _shares(far), "b"))
     beats = list(zip(series["beat_at_ms"], series["beat_ms"], strict=True))
     return {
         "revocation-one": svg.lines(
             svg.Axes(
                 f"One identity revoked among {count} connections", "milliseconds from the call", "share closed, %",
             ),
-            [svg.Line(f"close frame at the client, {len(one)} revocations", _shares(one), "a")],
+            ones,
         ),
         "revocation-all": svg.lines(
             svg.Axes(f"All {count} connections revoked at once", "milliseconds from the call", "share closed, %"),

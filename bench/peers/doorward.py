@@ -19,7 +19,7 @@ _COMMAND: Final = ROOT / ".venv/bin/doorward"
 _CONFIGURATION: Final = """
 [server]
 listen = "127.0.0.1:{port}"
-node = "bench"
+node = "{node}"
 workers = {workers}
 {tls}
 
@@ -30,7 +30,7 @@ listen = "127.0.0.1:{admin}"
 allow = ["{origin}"]
 
 [store]
-url = "sqlite:///doorward.db"
+{store}
 
 [tokens]
 key_file = "doorward.key"
@@ -71,12 +71,17 @@ limits = {{ messages = "1000000/s", connections_per_subject = 100000 }}
 @dataclass(frozen=True, slots=True)
 class Build:
     """How a study's Doorward differs from the rows': more workers, more backends (each at `path_of(n)`), the tenant
-    read from the token, a watch on its loop that writes to this file."""
+    read from the token, a watch on its loop that writes to this file; other stores, another name among several nodes,
+    and the master secret of the first of them."""
 
     workers: int = 1
     more_backends: tuple[int, ...] = ()
     tenants: bool = False
     watch: Path | None = None
+    store_url: str = "sqlite:///doorward.db"
+    cluster_url: str = ""
+    node: str = "bench"
+    key_file: Path | None = None
 
 
 PLAIN: Final = Build()
@@ -103,6 +108,10 @@ class Doorward(Peer):
     def configuration(self) -> Path:
         return self.folder / "doorward.toml"
 
+    @property
+    def key_file(self) -> Path:
+        return self.folder / "doorward.key"
+
     def command(self) -> list[str | Path]:
         if not _COMMAND.exists():
             raise BenchError("could not start: .venv/bin/doorward is missing (`make setup`)")
@@ -112,15 +121,20 @@ class Doorward(Peer):
             if self.tls
             else ""
         )
-        make_key(self.folder, backend=self.site.backend_port)
-        write_secret(self.folder / "issuer.secret", self.site.secret)
         build = self.build
+        if build.key_file is None:
+            make_key(self.folder, backend=self.site.backend_port)
+        else:
+            write_secret(self.key_file, build.key_file.read_bytes())
+        write_secret(self.folder / "issuer.secret", self.site.secret)
         backends = (self.site.backend_port, *build.more_backends)
         routes = [_ROUTE.format(path=path_of(number), backend=port) for number, port in enumerate(backends)]
         self.configuration.write_text(
             _CONFIGURATION.format(
                 port=self.port,
+                node=build.node,
                 workers=build.workers,
+                store=store_of(build),
                 admin=free_port(),
                 tls=tls,
                 origin=ORIGIN,
@@ -157,6 +171,12 @@ class Doorward(Peer):
 
     def _audits(self) -> list[Path]:
         return sorted(self.folder.glob("audit*.jsonl"))
+
+
+def store_of(build: Build) -> str:
+    """The lines of [store]."""
+    shared = f'\ncluster_url = "{build.cluster_url}"' if build.cluster_url else ""
+    return f'url = "{build.store_url}"{shared}'
 
 
 def told(counts: Counter[str]) -> str:

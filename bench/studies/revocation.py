@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -124,13 +125,13 @@ class OnDuty(Study):
         rested = time.monotonic()
         await asyncio.sleep(_QUIET)
         live_from = time.monotonic()
-        singles = await self._one_by_one(tools, guests, serials, ground.load.of(self._singles))
+        singles = await one_by_one(tools, guests, serials, ground.load.of(self._singles))
         collected = time.monotonic()
         os.kill(peer.pids()[0], signal.SIGUSR1)
         await asyncio.sleep(1.0)
         left = [guest for guest in guests if not guest.ended_at]
         used, began = cpu(peer.pids()), time.monotonic()
-        took = await _revoke(tools, Target(kind=TargetKind.TENANT, value=CROWD))
+        took = await revoke(tools, Target(kind=TargetKind.TENANT, value=CROWD))
         async with asyncio.timeout(_PATIENCE):
             await asyncio.gather(*(guest.ended for guest in left))
         await asyncio.sleep(_AFTER)
@@ -172,25 +173,28 @@ class OnDuty(Study):
         }
         return Finding(figures, series)
 
-    async def _one_by_one(self, tools: Opened, guests: list[Guest], serials: range, count: int) -> list[float]:
-        """Milliseconds from the call to the close frame, at instants that follow no beat of the gateway's."""
-        chance = random.Random(1)
-        found = []
-        for place in chance.sample(range(len(guests)), min(count, len(guests) // 2)):
-            await asyncio.sleep(chance.uniform(0.005, 0.03))
-            began = time.monotonic()
-            target = Target(kind=TargetKind.IDENTITY, value=f"user-{serials[place]}", issuer=ISSUER)
-            await _revoke(tools, target)
-            async with asyncio.timeout(_PATIENCE):
-                await guests[place].ended
-            if guests[place].code != REVOKED:
-                raise BenchError(f"a revoked connection ended with {guests[place].code or 'a cut'}")
-            found.append((guests[place].ended_at - began) * 1e3)
-        return found
+
+async def one_by_one(tools: Opened, guests: Sequence[Guest], serials: Sequence[int], count: int) -> list[float]:
+    """Milliseconds from the call to the close frame, at instants that follow no beat of a gateway's.
+
+    `serials` are the guests' subjects, at the same places. At most half of the guests are revoked.
+    """
+    chance = random.Random(1)
+    found = []
+    for place in chance.sample(range(len(guests)), min(count, len(guests) // 2)):
+        await asyncio.sleep(chance.uniform(0.005, 0.03))
+        began = time.monotonic()
+        await revoke(tools, Target(kind=TargetKind.IDENTITY, value=f"user-{serials[place]}", issuer=ISSUER))
+        async with asyncio.timeout(_PATIENCE):
+            await guests[place].ended
+        if guests[place].code != REVOKED:
+            raise BenchError(f"a revoked connection ended with {guests[place].code or 'a cut'}")
+        found.append((guests[place].ended_at - began) * 1e3)
+    return found
 
 
-async def _revoke(tools: Opened, target: Target) -> float:
-    """Seconds from the call to the gateway's last close, as it acknowledged it. Raises BenchError where it did not."""
+async def revoke(tools: Opened, target: Target) -> float:
+    """Seconds from the call to the last close, as the gateways acknowledged it. Raises BenchError where one did not."""
     result = await operate.revoke(
         tools.store,
         tools.clock,
