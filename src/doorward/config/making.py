@@ -20,6 +20,7 @@ from doorward.config.config import BackendTerms, Config, JwksFile, JwksUrl, Shar
 from doorward.config.rules import rules_of
 from doorward.ports import Clock, Entropy, Store
 from doorward.service.asking import Answers
+from doorward.service.timekeeping import set_by
 from doorward.service.withdrawals import Withdrawals
 from doorward.values.rules import Rules
 
@@ -124,6 +125,7 @@ async def opened(config: Config, *, report: Report) -> AsyncIterator[Opened]:
     store = make_store(config, clock=clock, process=f"command:{entropy.bytes(6).hex()}", shared=config.workers > 1)
     await store.open()
     try:
+        await set_by(store, clock)
         keyring = make_keyring(config, store=store, master=load_key_file(config.key_file), clock=clock, entropy=entropy)
         await keyring.open()
         sources = make_sources(config, rules, keyring=keyring, clock=clock, report=report)

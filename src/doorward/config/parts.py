@@ -36,6 +36,7 @@ from doorward.service.events import Events
 from doorward.service.issue import Desk
 from doorward.service.revoke import Follower
 from doorward.service.tending import Tending
+from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
 from doorward.values.audit import AuditEvent, EventKind, Outcome
@@ -196,6 +197,7 @@ class Parts:
             handshake_of=handshake_of,
             pages=pages or {},
         )
+        self._timekeeper = Timekeeper(store=self._store, clock=self.clock, emit=self.events.emit, note=note)
         self._tending = Tending(
             watch=self.watch,
             door=self.door,
@@ -204,6 +206,7 @@ class Parts:
             store=self._store,
             entropy=self.entropy,
             chores=self,
+            timekeeper=self._timekeeper,
             node=node,
             worker=worker,
             more={"metrics": self.numbers.run} if folder is not None else {},
@@ -237,8 +240,12 @@ class Parts:
     # life
 
     async def start(self) -> None:
-        """Open the store, read the keys and the whole revocation log, and begin to tick. Raises StoreError, OSError."""
+        """Open the store, set the clock by it, read the keys and the whole revocation log, and begin to tick.
+
+        Raises StoreError, OSError.
+        """
         await self._store.open()
+        await self._timekeeper.start()
         try:
             await self._keyring.open()
         except KeyFileError as error:
@@ -261,9 +268,6 @@ class Parts:
             await self._keyring.refresh()
         except KeyFileError as error:
             self.note(f"our keys can't be read: {error}")
-
-    def discipline_clock(self) -> float | None:
-        return self.clock.discipline()
 
     def reload(self, exchange: Callable[[Config, Terms], None]) -> bool:
         """The whole configuration or nothing. Live connections meet the new rules at their next renewal.

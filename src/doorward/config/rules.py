@@ -5,6 +5,7 @@ from typing import Final
 from doorward.config.config import Config
 from doorward.config.schema_issuers import IssuerTable
 from doorward.config.schema_routes import RouteTable
+from doorward.core.timekeeping import OWN_SKEW
 from doorward.core.tokens import canonical_algorithm
 from doorward.values.lease import LeaseTerms
 from doorward.values.rules import ClaimNames, ClusterLimits, IssuerRules, Limits, Route, Rules, WithoutOrigin
@@ -16,6 +17,11 @@ OWN_LEEWAY: Final = 30.0
 OWN_LONGEST: Final = 86400.0
 
 
+def has_time(config: Config) -> bool:
+    """Has the store a time of its own, which several machines go by? They know it to some hundredths of a second."""
+    return config.store_url.startswith(("postgresql:", "postgres:"))
+
+
 def rules_of(config: Config) -> Rules:
     """The rules. Doorward's own issuer is among them, under public_url."""
     settings, shared = config.settings, config.settings.cluster_limits
@@ -25,7 +31,7 @@ def rules_of(config: Config) -> Rules:
         audiences=(config.audience,),
         algorithms=OWN_ALGORITHMS,
         claims=OWN_CLAIMS,
-        skew=0.0,
+        skew=OWN_SKEW if has_time(config) else 0.0,
         leeway=OWN_LEEWAY,
         max_life=OWN_LONGEST,
         own=True,

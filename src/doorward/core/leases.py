@@ -35,5 +35,19 @@ def renew_now(lease: Lease, terms: LeaseTerms, *, expires_at: float | None, now:
     return Lease(proven_at=lease.proven_at, renew_at=now, deadline=min(ends), ends_at=lease.ends_at)
 
 
+def sooner(lease: Lease, *, by: float) -> Lease:
+    """The same lease after the clock went back by so many seconds: it lasts no longer than it would have (RAT-06)."""
+
+    def moved(instant: float | None) -> float | None:
+        return None if instant is None else instant - by
+
+    return Lease(
+        proven_at=lease.proven_at - by,
+        renew_at=moved(lease.renew_at),
+        deadline=moved(lease.deadline),
+        ends_at=moved(lease.ends_at),
+    )
+
+
 def _grace(terms: LeaseTerms, expires_at: float | None, now: float) -> float:
     return terms.grace if expires_at is None else min(terms.grace, max(0.0, expires_at - now) / 3)

@@ -105,6 +105,14 @@ class Connections:
                 if seen % ACT_EVERY == 0:
                     await asyncio.sleep(0)
 
+    async def restart(self) -> None:
+        """The clock has jumped: the buckets are laid anew, or after a step back none would be looked at until then."""
+        self._done = int(self._clock.now() * TICKS_PER_SECOND)
+        self._buckets = {}
+        async for live in self.each():
+            live.bucket = -1
+            live.watched()
+
     async def run(self) -> None:
         """Tick at every bucket's end, until cancelled."""
         while True:

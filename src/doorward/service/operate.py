@@ -8,6 +8,7 @@ from typing import Final, assert_never
 from doorward.core.auditing import clean, to_json
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
+from doorward.core.timekeeping import instant_for_all
 from doorward.ports import Clock, Entropy, Store, TokenSigner
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
@@ -57,8 +58,10 @@ async def revoke(
     `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once.
     `counts_for`: seconds after which nothing that it could refuse is valid any more.
     """
-    instant = clock.now()
-    expected = {(node.node, node.worker) for node in await store.presence.nodes(now=instant)}
+    began = clock.now()
+    nodes = await store.presence.nodes(now=began)
+    instant = instant_for_all(began, (node.beat_at for node in nodes))
+    expected = {(node.node, node.worker) for node in nodes}
     revocation = Revocation(
         target=target,
         instant=instant,
@@ -74,7 +77,7 @@ async def revoke(
     while True:
         answers = await store.revocations.acknowledgements(id)
         missing = expected - {(answer.node, answer.worker) for answer in answers}
-        if not missing or clock.now() - instant >= within:
+        if not missing or clock.now() - began >= within:
             break
         await asyncio.sleep(LOOK_EVERY)
     return Revoked(
@@ -85,7 +88,7 @@ async def revoke(
         asked=sum(answer.asked for answer in answers),
         nodes=len({node for node, _ in expected}),
         silent=tuple(sorted({node for node, _ in missing})),
-        took=max((answer.at for answer in answers), default=clock.now()) - instant,
+        took=max(0.0, max((answer.at for answer in answers), default=clock.now()) - began),
         identities=tuple(dict.fromkeys(name for answer in answers for name in answer.identities)),
     )
 

@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 from typing import Final, Protocol
 
+from doorward.core import leases
+from doorward.core.timekeeping import BEATS_APART
 from doorward.ports import Entropy, PresentNode, Store, StoreError
 from doorward.service.admit import Door
 from doorward.service.connections import ACT_EVERY
 from doorward.service.revoke import Follower
+from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
 
 PRESENCE_EVERY: Final = 0.25
-BEAT_EVERY: Final = 2.0
+BEAT_EVERY: Final = BEATS_APART
 HOUSEKEEPING_EVERY: Final = 1.0
 FORGET_EVERY: Final = 60
 STORE_AWAY_AFTER: Final = 30.0
@@ -22,12 +25,9 @@ CLOSING_TAKES: Final = 5.0
 
 
 class Chores(Protocol):
-    """What housekeeping needs of the adapters. Either may raise StoreError."""
+    """What housekeeping needs of the adapters. May raise StoreError."""
 
     async def refresh_keys(self) -> None: ...
-
-    def discipline_clock(self) -> float | None:
-        """Seconds of a jump that our clock has just followed."""
 
 
 class Tending:
@@ -44,6 +44,7 @@ class Tending:
         store: Store,
         entropy: Entropy,
         chores: Chores,
+        timekeeper: Timekeeper,
         node: str,
         worker: int,
         close_without_store: Callable[[], bool],
@@ -56,6 +57,7 @@ class Tending:
         self._store = store
         self._entropy = entropy
         self._chores = chores
+        self._timekeeper = timekeeper
         self._node = node
         self._worker = worker
         self._close_without_store = close_without_store
@@ -66,6 +68,8 @@ class Tending:
 
     async def start(self) -> None:
         """Read the whole log, say that we are there, then begin. Raises StoreError."""
+        await self._watch.connections.restart()  # the clock may have been set since they were made
+        self._started_at = self._watch.clock.now()
         await self._follower.start()
         self._was_here = True
         await self.beat()
@@ -107,6 +111,16 @@ class Tending:
             await self._store.slots.beat(now=self._watch.clock.now())
         except StoreError as error:
             self._watch.note(f"no heartbeat: {error}")
+        await self._follow(await self._timekeeper.beat())
+
+    async def _follow(self, jump: float | None) -> None:
+        """Our clock has jumped. Set back, it prolongs nobody's lease: what was left of it is left of it."""
+        if jump is None:
+            return
+        if jump < 0:
+            async for live in self._watch.connections.each():
+                live.lease = leases.sooner(live.lease, by=-jump)
+        await self._watch.connections.restart()
 
     async def beat(self) -> None:
         """Say that this worker lives. Raises StoreError."""
@@ -130,9 +144,7 @@ class Tending:
     async def keep_house(self, turn: int) -> None:
         """What is due once a second, and now and then. Never raises StoreError."""
         self._watch.events.tick()
-        jump = self._chores.discipline_clock()
-        if jump is not None:
-            self._watch.note(f"the wall clock jumped by {jump:.1f} s, and we followed")
+        await self._follow(self._timekeeper.tick())
         if self._store_is_gone() and self._close_without_store():
             done = 0
             async for live in self._watch.connections.each():

@@ -26,9 +26,11 @@ class EventKind(StrEnum):
     TOKEN = "token"  # noqa: S105
     KEYS = "keys"
     BAN = "ban"
+    ADMIN = "admin"
     HTTP = "http"
     GAP = "gap"
     FAULT = "fault"
+    CLOCK = "clock"
 
     __hash__ = str.__hash__  # Enum's own is Python code
 

@@ -6,15 +6,16 @@ from collections.abc import Callable
 import pytest
 
 from doorward.core.lifecycle import State
+from doorward.core.timekeeping import Sample
 from doorward.ports import StoreError
 from doorward.service.tending import STORE_AWAY_AFTER, Tending
+from doorward.service.timekeeping import Timekeeper
 from doorward.values.decision import Reason
 from tests.unit.service.world import World, subject
 
 
 class Chores:
     def __init__(self) -> None:
-        self.jump: float | None = None
         self.error: StoreError | None = None
         self.refreshed = 0
 
@@ -22,9 +23,6 @@ class Chores:
         self.refreshed += 1
         if self.error is not None:
             raise self.error
-
-    def discipline_clock(self) -> float | None:
-        return self.jump
 
 
 class Away:
@@ -57,7 +55,36 @@ class Glanced:
         return None if self.blind else self._log.touched()
 
 
-def tending(world: World, *, close: bool = False, chores: Chores | None = None) -> Tending:
+class Timepiece:
+    """A clock whose wall clock, or whose store's, jumps when it is told so; it is the world's, which it moves."""
+
+    def __init__(self, world: World) -> None:
+        self._clock = world.clock
+        self.wall_jump: float | None = None
+        self.store_jump: float | None = None
+
+    def ticks(self) -> float:
+        return self._clock.now()
+
+    def set_by(self, sample: Sample) -> float:
+        return 0.0
+
+    def heard(self, sample: Sample) -> float | None:
+        if self.store_jump is not None:
+            self._clock._now += self.store_jump
+        return self.store_jump
+
+    def discipline(self) -> float | None:
+        return self.wall_jump
+
+    def ahead(self) -> float:
+        return 0.0
+
+
+def tending(
+    world: World, *, close: bool = False, chores: Chores | None = None, timepiece: Timepiece | None = None
+) -> Tending:
+    timepiece = timepiece or Timepiece(world)
     return Tending(
         watch=world.watch,
         door=world.door,
@@ -66,6 +93,7 @@ def tending(world: World, *, close: bool = False, chores: Chores | None = None) 
         store=world.store,
         entropy=world.entropy,
         chores=chores or Chores(),
+        timekeeper=Timekeeper(store=world.store, clock=timepiece, emit=world.events.emit, note=world.notes.append),
         node="gw",
         worker=1,
         more={},
@@ -130,8 +158,9 @@ async def test_the_follower_asks_again_only_for_something_written() -> None:
 
 async def test_a_store_that_fails_ends_no_housekeeping() -> None:
     world, chores = World(), Chores()
-    chores.error, chores.jump = StoreError("full"), 3600.0
-    await tending(world, chores=chores).keep_house(1)
+    timepiece = Timepiece(world)
+    chores.error, timepiece.wall_jump = StoreError("full"), 3600.0
+    await tending(world, chores=chores, timepiece=timepiece).keep_house(1)
     assert world.notes == ["the wall clock jumped by 3600.0 s, and we followed", "housekeeping: full"]
 
 

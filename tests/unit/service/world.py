@@ -182,14 +182,22 @@ class Sink:
 class World:
     """Everything between the stores and an adapter."""
 
-    def __init__(self, judged: Rules | None = None, *, most: int = 100) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self,
+        judged: Rules | None = None,
+        *,
+        most: int = 100,
+        clock: FakeClock | None = None,
+        store: MemoryStore | None = None,
+        node: str = "gw",
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.entropy = FakeEntropy()
-        self.store = MemoryStore()
+        self.store = store or MemoryStore()
         self.verifier = Verifier()
         self.notes: list[str] = []
         self.sink = Sink()
-        self.events = Events(clock=self.clock, node="gw", worker=0, report=self.notes.append)
+        self.events = Events(clock=self.clock, node=node, worker=0, report=self.notes.append)
         self.events.subscribe(self.sink)
         self.withdrawals = Withdrawals(self.store.revocations, self.store.bans, self.clock)
         self.connections = Connections(self.clock, most=most)
@@ -207,7 +215,7 @@ class World:
             answers=self.answers,
             connections=self.connections,
             events=self.events,
-            node="gw",
+            node=node,
             worker=0,
             note=self.notes.append,
         )
@@ -223,7 +231,7 @@ class World:
             watch=self.watch, store=self.store, answers=self.answers, entropy=self.entropy, ticket_ttl=30.0
         )
         self.follower = Follower(
-            watch=self.watch, withdrawals=self.withdrawals, log=self.store.revocations, node="gw", worker=0
+            watch=self.watch, withdrawals=self.withdrawals, log=self.store.revocations, node=node, worker=0
         )
         self.connector = Connector()
         self.revoked = 0
