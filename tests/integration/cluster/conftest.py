@@ -1,0 +1,43 @@
+"""The servers that a cluster stands on: one PostgreSQL for all tests here, with a database each; a Redis for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import postgres as postgres_server
+from tests.servers.postgres import Postgres
+from tests.servers.redis import RedisServer, running_redis
+
+
+@pytest.fixture(scope="session")
+def own_postgres() -> Iterator[Postgres]:
+    """Not the one that other folders share: here it is killed and stopped. Its fsync is on: what it says is durable."""
+    with postgres_server.running(fsync=True) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(own_postgres: Postgres) -> Postgres:
+    """It runs, whatever the test before has done to it."""
+    if not own_postgres.is_running:
+        own_postgres.start()
+    own_postgres.resume()
+    return own_postgres
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The URL of a new one, gone at the end."""
+    url = postgres.database()
+    yield url
+    if not postgres.is_running:
+        postgres.start()
+    postgres.resume()
+    postgres.drop(url)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with running_redis(tmp_path / "redis", options={"maxmemory-policy": "noeviction"}) as server:
+        yield server

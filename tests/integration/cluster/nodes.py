@@ -1,0 +1,372 @@
+"""Two or three real `doorward run` over one durable store and one Redis, each reaching both by ways of its own.
+
+Whatever a test says of the cluster's promises is kept in a Ledger and asked again at its end: nothing revoked is
+admitted, no ticket is spent twice, no place stays taken, every revocation is in the log and in the audit.
+"""
+
+import asyncio
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.integration.ports import free_port
+from tests.integration.running import ISSUER, OTHER_ISSUER, WITHIN, Backend, Client, Config, Gateway, Refused
+from tests.servers.proxy import Proxy, proxied
+
+REVOKED = (4002, "doorward:revoked")
+FEW = 3
+ROUTES: list[Config] = [
+    {"path": "/few", "limits": {"connections_per_subject": FEW}},
+    {"path": "/{rest*}"},
+]
+_SUMMARY = re.compile(r"closed (\d+) connections? on (\d+) of (\d+) nodes? in \d+ ms")
+_SILENT = re.compile(r"no answer from ([^;\n]+)")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What `doorward revoke` said, and when it was called and had answered (monotonic)."""
+
+    code: int
+    text: str
+    begun: float
+    ended: float
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """(connections closed, nodes that answered, nodes)"""
+        found = _SUMMARY.search(self.text)
+        assert found, self.text
+        return int(found[1]), int(found[2]), int(found[3])
+
+    @property
+    def silent(self) -> list[str]:
+        found = _SILENT.search(self.text)
+        return found[1].split(", ") if found else []
+
+    @property
+    def is_durable(self) -> bool:
+        return "not durable" not in self.text
+
+
+@dataclass
+class Ledger:
+    """What the cluster has promised so far."""
+
+    revoked: dict[str, str] = field(default_factory=dict)  # subject -> a token of before
+    spent: dict[str, int] = field(default_factory=dict)  # ticket -> how often it opened a connection
+
+
+class Node(Gateway):
+    """One of the cluster's. `to_redis` and `to_postgres` are its ways there."""
+
+    def __init__(self, cluster: "Cluster", name: str, **more: Any) -> None:
+        self.cluster = cluster
+        self.name = name
+        self.to_redis: Proxy | None = None
+        self.to_postgres: Proxy | None = None
+        folder = cluster.folder / name
+        folder.mkdir()
+        key = folder / "doorward.key"
+        key.write_text(cluster.key)
+        key.chmod(0o600)
+        super().__init__(folder, cluster.backend, **more)
+
+    def _settings(self, routes: list[Config], more: Any) -> Config:
+        self.secrets = self.cluster.secrets
+        settings = super()._settings(routes, more)
+        settings["server"] |= {"node": self.name, "public_url": self.cluster.public_url}
+        settings["tokens"] = {"audience": "chat", **settings.get("tokens", {})}
+        return settings
+
+    def point_at(self, *, store: str, cluster: str) -> None:
+        self.settings["store"] = {**self.settings.get("store", {}), "url": store, "cluster_url": cluster}
+        if not cluster:
+            del self.settings["store"]["cluster_url"]
+        self.write()
+
+    @property
+    def redis_way(self) -> Proxy:
+        assert self.to_redis is not None
+        return self.to_redis
+
+    @property
+    def postgres_way(self) -> Proxy:
+        assert self.to_postgres is not None
+        return self.to_postgres
+
+    @property
+    def ways(self) -> list[Proxy]:
+        return [way for way in (self.to_redis, self.to_postgres) if way is not None]
+
+    @property
+    def lives(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
+
+class Cluster:
+    """`store_url` and `cluster_url` are the true ones: the operator's commands use them, past every proxy."""
+
+    def __init__(self, folder: Path, *, store_url: str, cluster_url: str, public_port: int | None = None) -> None:
+        self.folder = folder
+        self.store_url = store_url
+        self.cluster_url = cluster_url
+        self.backend = Backend()
+        self.key = secrets.token_urlsafe(48) + "\n"
+        self.secrets = {ISSUER: secrets.token_urlsafe(32), OTHER_ISSUER: secrets.token_urlsafe(32)}
+        self.public_url = f"http://127.0.0.1:{public_port or free_port()}"
+        self.nodes: list[Node] = []
+        self.ledger = Ledger()
+        self._names = 0
+        self._operator: Node | None = None
+
+    @property
+    def operator(self) -> Node:
+        """A configuration that no gateway runs on: for commands, as from the machine of whoever is on duty."""
+        assert self._operator is not None
+        return self._operator
+
+    @operator.setter
+    def operator(self, node: Node) -> None:
+        self._operator = node
+
+    def __getitem__(self, place: int) -> Node:
+        return self.nodes[place]
+
+    @property
+    def alive(self) -> list[Node]:
+        return [node for node in self.nodes if node.lives]
+
+    def fresh(self, stem: str = "user") -> str:
+        """A subject that nobody has had yet."""
+        self._names += 1
+        return f"{stem}-{self._names}"
+
+    def token(self, subject: str, life: float = 600.0, **claims: object) -> str:
+        return self.operator.token(subject, life, **claims)
+
+    # clients
+
+    async def inside(self, subject: str, *, each: int = 2, nodes: Sequence[Node] = ()) -> list[Client]:
+        """So many connections of a subject on each node."""
+        token = self.token(subject)
+        return [await node.connect(token=token) for node in nodes or self.alive for _ in range(each)]
+
+    async def bystanders(self) -> list[Client]:
+        """Somebody on each node whom nobody means."""
+        return [await node.connect(token=self.token(self.fresh("bystander"))) for node in self.alive]
+
+    async def spend(self, node: Node, ticket: str) -> int:
+        """101 or the refusal's status, in the ledger."""
+        client = await node.try_connect(f"/chat?ticket={ticket}")
+        if isinstance(client, Refused):
+            return client.status
+        self.ledger.spent[ticket] = self.ledger.spent.get(ticket, 0) + 1
+        await client.close()
+        return 101
+
+    # the operator
+
+    async def revoke(self, subject: str, *, by_process: bool = False) -> Printed:
+        """`doorward revoke --subject`, from now on in the ledger if it was done. With `by_process` as a user would."""
+        token = self.token(subject)
+        begun = time.monotonic()
+        run = self.operator.command if by_process else self.operator.cli
+        code, text = await run("revoke", "--subject", subject)
+        printed = Printed(code, text, begun, time.monotonic())
+        if _SUMMARY.search(text):
+            self.ledger.revoked[subject] = token
+        return printed
+
+    # what stands in the stores
+
+    def rows(self, statement: str) -> list[tuple]:
+        """Of the durable store, past everything."""
+        if self.store_url.startswith("sqlite:"):
+            with closing(sqlite3.connect(urlsplit(self.store_url).path[1:], timeout=WITHIN)) as asking:
+                return asking.execute(statement).fetchall()
+        with psycopg.connect(self.store_url, autocommit=True) as asking:
+            return asking.execute(statement.encode()).fetchall()
+
+    def logged(self) -> list[str]:
+        """The values that the durable log's revocations name, in its order."""
+        return [value for (value,) in self.rows("SELECT value FROM revocations ORDER BY sequence")]
+
+    # its promises
+
+    async def refuses(self, node: Node, *, reason: str = "unavailable", status: int = 503) -> bool:
+        found = await node.try_connect(token=self.token(self.fresh()))
+        if isinstance(found, Client):
+            await found.close()
+            return False
+        return (found.status, found.reason) == (status, reason)
+
+    async def admits(self, node: Node) -> bool:
+        return await node.status(token=self.token(self.fresh())) == 101
+
+    async def until_admits(self, *nodes: Node) -> None:
+        for node in nodes or self.alive:
+            await until(lambda node=node: self.admits(node), f"{node.name} admits")
+
+    async def until_refuses(self, *nodes: Node) -> float:
+        """Seconds that it took."""
+        begun = time.monotonic()
+        for node in nodes:
+            await until(lambda node=node: self.refuses(node), f"{node.name} answers 503")
+        return time.monotonic() - begun
+
+    async def holds(self) -> None:
+        """Every promise of the ledger, on every node that lives. The stores must be reachable by now."""
+        await self.until_admits()
+        for ticket, times in self.ledger.spent.items():
+            assert times == 1, f"a ticket was spent {times} times"
+            for node in self.alive:
+                assert await node.status(f"/chat?ticket={ticket}") == 403, f"a spent ticket on {node.name}"
+        for subject, token in self.ledger.revoked.items():
+            for node in self.alive:
+                assert await node.status(token=token) == 403, f"{subject} was revoked, and {node.name} admits"
+        await until(self._all_logged, f"{set(self.ledger.revoked) - set(self.logged())} are in the log")
+        logged = self.logged()
+        assert all(logged.count(subject) == 1 for subject in self.ledger.revoked), f"once each: {logged}"
+        for node in self.alive:
+            for subject in self.ledger.revoked:
+                await node.audited(kind="revocation", subject=subject)
+        await self.counts()
+
+    async def _all_logged(self) -> bool:
+        return set(self.ledger.revoked) <= set(self.logged())
+
+    async def counts(self) -> None:
+        """A limit counts the cluster: FEW come in wherever they knock, no more; and they all come free again."""
+        subject = self.fresh("few")
+        token = self.token(subject)
+        for _ in range(2):
+            clients: list[Client] = []
+            for turn in range(FEW):
+                clients.append(await self.comes_in(self.alive[turn % len(self.alive)], token))
+            for node in self.alive:
+                found = await node.try_connect("/few", token=token)
+                assert isinstance(found, Refused), f"one over the limit, on {node.name}"
+                assert (found.status, found.reason) == (429, "connection_limit"), found
+            for client in clients:
+                await client.close()
+
+    async def comes_in(self, node: Node, token: str, within: float = WITHIN) -> Client:
+        """Once a place is free: a connection that ended gives its back soon after."""
+        found: list[Client] = []
+
+        async def entered() -> bool:
+            client = await node.try_connect("/few", token=token)
+            if isinstance(client, Client):
+                found.append(client)
+            else:
+                assert client.status in {429, 503}, client
+            return bool(found)
+
+        await until(entered, f"a place comes free on {node.name}", within)
+        return found[0]
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:
+    """Ask again and again, for what no event tells."""
+    try:
+        async with asyncio.timeout(within):
+            while not await true():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"it never came to this: {what}") from None
+
+
+async def all_revoked(clients: Sequence[Client], within: float = WITHIN) -> float:
+    """Until every one of them has its 4002. The moment of the last (monotonic)."""
+    ends = await asyncio.gather(*(client.closed(within) for client in clients))
+    assert list(ends) == [REVOKED] * len(clients), ends
+    return time.monotonic()
+
+
+async def all_chat(clients: Sequence[Client]) -> None:
+    for client in clients:
+        async with asyncio.timeout(WITHIN):
+            assert await client.echoes()
+
+
+@asynccontextmanager
+async def clustered(
+    folder: Path,
+    *,
+    store_url: str,
+    cluster_url: str = "",
+    nodes: int = 2,
+    own_ways: bool = True,
+    routes: Sequence[Config] = ROUTES,
+    environments: Sequence[dict[str, str]] = (),
+    public_port: int | None = None,
+    **more: Any,
+) -> AsyncIterator[Cluster]:
+    """So many nodes that are up. With `own_ways` each reaches each server through a proxy of its own.
+
+    `environments` are the nodes', in order: a node that has one does its own imports. All is ended at the end.
+    """
+    cluster = Cluster(folder, store_url=store_url, cluster_url=cluster_url, public_port=public_port)
+    async with AsyncExitStack() as stack:
+        await cluster.backend.start()
+        stack.push_async_callback(cluster.backend.stop)
+        for number in range(nodes):
+            theirs = dict(environments[number]) if number < len(environments) else {}
+            node = Node(cluster, f"gw-{number + 1}", routes=list(routes), environment=theirs, cold=bool(theirs), **more)
+            cluster.nodes.append(node)
+            stack.push_async_callback(node.left)
+            ways: list[str] = []
+            for url in (store_url, cluster_url):
+                if own_ways and url.startswith(("postgresql:", "redis:")):
+                    way = stack.enter_context(proxied(_place(url)))
+                    if url.startswith("redis:"):
+                        node.to_redis = way
+                    else:
+                        node.to_postgres = way
+                    url = _through(url, way)
+                ways.append(url)
+            node.point_at(store=ways[0], cluster=ways[1])
+        cluster.operator = Node(cluster, "operator", routes=list(routes), **more)
+        stack.push_async_callback(cluster.operator.left)
+        cluster.operator.point_at(store=store_url, cluster=cluster_url)
+        stack.push_async_callback(_end, cluster)
+        # The first makes the tables and the signing key; at once with the others only where a test is about that.
+        await cluster[0].start()
+        await asyncio.gather(*(node.start() for node in cluster.nodes[1:]))
+        yield cluster
+    for node in cluster.nodes:
+        assert "Traceback" not in node.printed, f"{node.name}: {node.printed}"
+
+
+async def _end(cluster: Cluster) -> None:
+    for node in cluster.nodes:
+        for way in node.ways:
+            way.cut()  # nobody waits for what may be gone
+    for node in cluster.alive:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(node.kill(), WITHIN)
+
+
+def _place(url: str) -> Callable[[], tuple[str, int]]:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    place = (parts.hostname, parts.port)
+    return lambda: place
+
+
+def _through(url: str, way: Proxy) -> str:
+    parts = urlsplit(url)
+    return url.replace(f"@{parts.hostname}:{parts.port}", f"@127.0.0.1:{way.port}").replace(
+        f"//{parts.hostname}:{parts.port}", f"//127.0.0.1:{way.port}"
+    )
