@@ -1,17 +1,19 @@
-"""The admin listener: metrics and health, read-only, and nothing more until there are admin tokens.
+"""The admin listener: metrics and health for all, and the API for who shows an admin token.
 
 It is on loopback by default. A page in somebody's browser can reach loopback too, by a name that it makes resolve there
-(DNS rebinding): so a Host that is a name must be one of ours (ADM-01, ADM-08).
+(DNS rebinding): so a Host that is a name must be one of ours (ADM-01, ADM-08). Health alone answers whatever the Host.
 """
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from doorward.adapters.admin.answers import JSON, not_allowed, plain, problem
+from doorward.adapters.admin.reading import PeerLeft
 
 METRICS: Final = "/metrics"
 ALIVE: Final = "/healthz"
@@ -19,13 +21,10 @@ READY: Final = "/readyz"
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"  # the Prometheus text format
 LOCAL: Final = frozenset({"localhost"})
 _HOST: Final = re.compile(r"(?P<host>[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_HEADERS: Final = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "connection": "close",
-}
+_READS: Final = ("GET", "HEAD")
+
+Rest = Callable[[Scope, Receive], Awaitable[Response | None]]
+"""Everything else that there is: the API. None where nothing is at a path."""
 
 
 class Readiness(Protocol):
@@ -43,11 +42,13 @@ class AdminApp:
         metrics: Callable[[], bytes],
         readiness: Readiness,
         fault: Callable[[str, BaseException], None],
+        rest: Rest | None = None,
         hosts: frozenset[str] = LOCAL,
     ) -> None:
         self._metrics = metrics
         self._readiness = readiness
         self._fault = fault
+        self._rest = rest
         self._hosts = hosts | LOCAL
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,29 +56,32 @@ class AdminApp:
             await send({"type": "websocket.close", "code": 4403, "reason": ""})
             return
         try:
-            answer = await self._answer(scope)
+            answer = await self._answer(scope, receive)
+        except PeerLeft:
+            return
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and 500 without a text
             self._fault("admin", error)
-            answer = _problem(500, "Internal Server Error", reason="internal")
+            answer = problem(500)
         await answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
         path = scope["path"]
-        if path not in {METRICS, ALIVE, READY}:
-            return _problem(404, "Not Found", reason="not_found")
-        if scope["method"] not in {"GET", "HEAD"}:
-            refused = _problem(405, "Method Not Allowed", reason="malformed")
-            refused.headers["allow"] = "GET, HEAD"
-            return refused
+        if path not in {ALIVE, READY} and not self._is_for_us(scope):
+            return problem(421)
+        if path in {METRICS, ALIVE, READY}:
+            return await self._open(path, scope["method"])
+        answer = None if self._rest is None else await self._rest(scope, receive)
+        return problem(404) if answer is None else answer
+
+    async def _open(self, path: str, method: str) -> Response:
+        """What needs no token: numbers without names, and ok or not."""
+        if method not in _READS:
+            return not_allowed(_READS)
         if path == METRICS:
-            if not self._is_for_us(scope):
-                return _problem(421, "Misdirected Request", reason="malformed")
-            return Response(self._metrics(), 200, headers={**_HEADERS, "content-type": TEXT})
+            return plain(200, self._metrics(), media_type=TEXT)
         if path == READY and not await self._readiness.ready():
-            refused = _problem(503, "Service Unavailable", reason="unavailable")
-            refused.headers["retry-after"] = "5"
-            return refused
-        return _json(200, {"status": "ok"}, media_type="application/json")
+            return problem(503)
+        return plain(200, b'{"status":"ok"}', media_type=JSON)
 
     def _is_for_us(self, scope: Scope) -> bool:
         """One Host, and an address or a name of ours in it. HTTP/1.0 may go without."""
@@ -97,13 +101,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _json(status: int, members: dict[str, Any], *, media_type: str) -> Response:
-    body = json.dumps(members, separators=(",", ":")).encode("ascii")
-    return Response(body, status, headers=_HEADERS, media_type=media_type)
-
-
-def _problem(status: int, title: str, *, reason: str) -> Response:
-    members = {"type": "about:blank", "title": title, "status": status, "reason": reason}
-    return _json(status, members, media_type="application/problem+json")

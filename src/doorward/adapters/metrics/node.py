@@ -53,13 +53,26 @@ class Node:
 
     def text(self) -> bytes:
         """The whole node's numbers in the Prometheus text format. Raises OSError when the folder can't be read."""
+        return generate_latest(_Merged(self._whole()))
+
+    def counts(self, *names: str) -> dict[str, dict[tuple[str, ...], float]]:
+        """Counters of the whole node by their names, each by the values of its labels in the order of its declaration.
+        Raises OSError when the folder can't be read."""
+        found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in names}
+        for family in self._whole().values():
+            for (sample, labels), value in family.samples.items():
+                if sample in found:
+                    found[sample][tuple(label for _, label in labels)] = value
+        return found
+
+    def _whole(self) -> _Families:
         families = self._own()
         if self._folder is not None:
             own = self._file(self._worker).name
             for path in sorted(self._folder.glob("*.json")):
                 if path.name != own:
                     _add(families, self._left(path))
-        return generate_latest(_Merged(families))
+        return families
 
     def publish(self) -> None:
         """Leave this worker's numbers for the others. Raises OSError."""

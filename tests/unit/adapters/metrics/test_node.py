@@ -121,3 +121,17 @@ async def test_publishing_fails_aloud_once_and_goes_on(
 
 async def test_alone_nothing_is_published(clock: FakeClock) -> None:
     await Worker(None, 1, clock).node.run()
+
+
+def test_counters_by_name_over_all_workers(tmp_path: Path, clock: FakeClock) -> None:
+    first, second = Worker(tmp_path, 1, clock), Worker(tmp_path, 2, clock)
+    first.admit(2)
+    second.admit(3)
+    second.leave()
+    refused = AuditEvent(kind=EventKind.HANDSHAKE, outcome=Outcome.REFUSED, route=ROUTE, reason="permission")
+    first.meters.write([refused])
+    counts = first.node.counts("doorward_handshakes_total", "doorward_closes_total")
+    assert counts == {
+        "doorward_handshakes_total": {(ROUTE, "allowed", ""): 5.0, (ROUTE, "refused", "permission"): 1.0},
+        "doorward_closes_total": {},
+    }

@@ -1,0 +1,269 @@
+"""What each call of the admin API does: ask the service, show what it says, and say for the audit what was changed."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from doorward.adapters.admin import models, shown
+from doorward.adapters.admin.models import AddressBanAsked, IssuerTarget, RolesAsked, TenantTarget, last
+from doorward.adapters.admin.operations import Answered, Call, Failed, Operation
+from doorward.core.administering import is_recent
+from doorward.core.auditing import mask
+from doorward.service.administer import Done, KeyTaken, Order, by_line
+from doorward.values.administrator import AdminRole
+from doorward.values.ban import Ban
+from doorward.values.revocation import Effect, Revocation, Target, TargetKind
+
+STEP_UP: Final = Failed(401)
+
+
+async def connections(call: Call) -> Answered:
+    asked: models.ConnectionsAsked = call.parameters
+    page = await call.administration.connections(asked.wanted, after=asked.behind, limit=asked.limit)
+    row = last(page)
+    rows = [shown.connection(one) for one in page.rows]
+    return Answered(
+        200, models.Connections.model_construct(connections=rows, next=None if row is None else shown.place(row))
+    )
+
+
+async def connection(call: Call) -> Answered | Failed:
+    row = await call.administration.connection(call.id)
+    return Failed(404) if row is None else Answered(200, shown.connection(row))
+
+
+async def close(call: Call) -> Answered | Failed:
+    asked: models.CloseAsked = call.body or models.CloseAsked()
+    done = await call.administration.close(call.id, cause=asked.cause, key=call.key, by=by_line(call.administrator))
+    if isinstance(done, KeyTaken):
+        return _taken(done)
+    if not done.result.closed and not done.result.silent:
+        return Failed(404, "nobody is connected by this id; it is refused from now on all the same")
+    return Answered(200, shown.outcome(done), did=_did(done))
+
+
+async def revocations(call: Call) -> Answered:
+    asked: models.RevocationsAsked = call.parameters
+    page = await call.administration.revocations(before=asked.before, limit=asked.limit)
+    rows = [shown.revocation(one) for one in page.rows]
+    return Answered(200, models.Revocations.model_construct(revocations=rows, next=_below(page.rows, more=page.more)))
+
+
+def _below(rows: tuple[Revocation, ...], *, more: bool) -> int | None:
+    """Where the next page begins. One of nothing but what has no place yet is followed by the log's end."""
+    if not more:
+        return None
+    return rows[-1].sequence or models.LARGEST
+
+
+async def revocation(call: Call) -> Answered | Failed:
+    told = await call.administration.revocation(call.id)
+    if told is None:
+        return Failed(404)
+    seen = models.RevocationSeen(
+        revocation=shown.revocation(told.revocation),
+        acknowledgements=[shown.acknowledgement(one) for one in told.acknowledgements],
+    )
+    return Answered(200, seen)
+
+
+async def revoke(call: Call) -> Answered | Failed:
+    asked: models.EndAsked | RolesAsked = call.body
+    wide = isinstance(asked.target, TenantTarget | IssuerTarget)
+    if wide and not is_recent(call.administrator, now=call.administration.now):
+        return STEP_UP
+    order = Order(
+        target=_target(asked.target),
+        effect=Effect(asked.effect),
+        roles=tuple(dict.fromkeys(asked.roles)) if isinstance(asked, RolesAsked) else (),
+        cause=asked.cause,
+        key=call.key,
+    )
+    done = await call.administration.revoke(order, by=by_line(call.administrator))
+    if isinstance(done, KeyTaken):
+        return _taken(done)
+    return Answered(201, shown.outcome(done), location=f"/api/revocations/{done.revocation.id}", did=_did(done))
+
+
+def _target(asked: models.SomebodysTarget | TenantTarget | IssuerTarget) -> Target:
+    issuer = None if isinstance(asked, IssuerTarget) else asked.issuer
+    tenant = asked.tenant if isinstance(asked, models.SomebodysTarget) else None
+    return Target(kind=TargetKind(asked.kind), value=asked.value, issuer=issuer, tenant=tenant)
+
+
+def _taken(taken: KeyTaken) -> Failed:
+    return Failed(422, f"this Idempotency-Key is that of another revocation, {taken.revocation.id}")
+
+
+def _did(done: Done) -> str:
+    one, result = done.revocation, done.result
+    target = one.target
+    what = f"{one.effect.value} {target.kind.value} {mask(target.value)}{_narrowed(target.issuer, target.tenant)}"
+    before = "the same, asked before" if done.again else "none"
+    after = f"revocation {one.id}, closed {result.closed}, asked {result.asked}"
+    if not result.durable:
+        after += ", not durable"
+    if result.silent:
+        after += f", silent {' '.join(result.silent)}"
+    return f"{what}: {one.cause}; before: {before}; after: {after}"
+
+
+async def bans(call: Call) -> Answered:
+    asked: models.BansAsked = call.parameters
+    page = await call.administration.bans(after=asked.after, limit=asked.limit)
+    row = last(page)
+    rows = [shown.ban(one) for one in page.rows]
+    return Answered(200, models.Bans(bans=rows, next=None if row is None else row.id))
+
+
+async def ban(call: Call) -> Answered:
+    asked: AddressBanAsked | models.SubjectBanAsked = call.body
+    now = call.administration.now
+    wanted = Ban(
+        network=ip_network(asked.address, strict=False) if isinstance(asked, AddressBanAsked) else None,
+        subject=None,
+        issuer=None,
+        tenant=None,
+        cause=asked.cause,
+        made_at=now,
+        expires_at=None if asked.expires_in is None else now + asked.expires_in,
+        by=by_line(call.administrator),
+    )
+    if isinstance(asked, models.SubjectBanAsked):
+        wanted = replace(wanted, subject=asked.subject, issuer=asked.issuer, tenant=asked.tenant)
+    held, new = await call.administration.ban(wanted)
+    before = "none" if new else f"ban {held.id} says so already"
+    return Answered(
+        201 if new else 200,
+        shown.ban(held),
+        location="/api/bans",
+        did=f"ban {_whom(held)}: {held.cause}; before: {before}; after: ban {held.id}",
+    )
+
+
+async def unban(call: Call) -> Answered | Failed:
+    lifted = await call.administration.unban(call.id)
+    if lifted is None:
+        return Failed(404)
+    return Answered(
+        200, shown.ban(lifted), did=f"lift ban {lifted.id}; before: {_whom(lifted)}: {lifted.cause}; after: none"
+    )
+
+
+def _whom(held: Ban) -> str:
+    if held.network is not None:
+        return str(held.network)
+    return f"subject {mask(held.subject or '')}{_narrowed(held.issuer, held.tenant)}"
+
+
+def _narrowed(issuer: str | None, tenant: str | None) -> str:
+    return "".join(f" {word} {name}" for word, name in (("of", issuer), ("in", tenant)) if name)
+
+
+async def overview(call: Call) -> Answered:
+    return Answered(200, shown.overview(await call.administration.overview(), version=call.version))
+
+
+OPERATIONS: Final = (
+    Operation(
+        "GET",
+        "/api/connections",
+        "listConnections",
+        "Live connections on all nodes, newest first",
+        connections,
+        {200: ("A page of them.", models.Connections)},
+        parameters=models.ConnectionsAsked,
+    ),
+    Operation(
+        "GET",
+        "/api/connections/{id}",
+        "getConnection",
+        "One live connection",
+        connection,
+        {200: ("The connection.", models.Connection)},
+        id=TypeAdapter(models.ConnectionId),
+    ),
+    Operation(
+        "POST",
+        "/api/connections/{id}/close",
+        "closeConnection",
+        "End one connection with 4403 closed_by_operator; its credential stays good",
+        close,
+        {200: ("It is closed, or a node has not answered.", models.Outcome)},
+        role=AdminRole.OPERATOR,
+        id=TypeAdapter(models.ConnectionId),
+        body=TypeAdapter(models.CloseAsked),
+        body_required=False,
+        keyed=True,
+    ),
+    Operation(
+        "GET",
+        "/api/revocations",
+        "listRevocations",
+        "The revocations that still count, newest first",
+        revocations,
+        {200: ("A page of them.", models.Revocations)},
+        parameters=models.RevocationsAsked,
+    ),
+    Operation(
+        "POST",
+        "/api/revocations",
+        "revoke",
+        "Withdraw authority on every node, and say what came of it",
+        revoke,
+        {201: ("It is in the log, and these nodes have acted.", models.Outcome)},
+        role=AdminRole.OPERATOR,
+        body=TypeAdapter(models.RevocationAsked),
+        keyed=True,
+        recent=True,
+    ),
+    Operation(
+        "GET",
+        "/api/revocations/{id}",
+        "getRevocation",
+        "One revocation, and which workers have acted on it",
+        revocation,
+        {200: ("The revocation.", models.RevocationSeen)},
+        id=TypeAdapter(models.RevocationId),
+    ),
+    Operation(
+        "GET",
+        "/api/bans",
+        "listBans",
+        "The bans that have not expired",
+        bans,
+        {200: ("A page of them.", models.Bans)},
+        parameters=models.BansAsked,
+    ),
+    Operation(
+        "POST",
+        "/api/bans",
+        "addBan",
+        "Ban an address, a network or a subject; it counts at once for new handshakes",
+        ban,
+        {201: ("The ban.", models.Ban), 200: ("One that says the same, for as long, was there.", models.Ban)},
+        role=AdminRole.OPERATOR,
+        body=TypeAdapter(models.BanAsked),
+    ),
+    Operation(
+        "DELETE",
+        "/api/bans/{id}",
+        "removeBan",
+        "Lift a ban",
+        unban,
+        {200: ("The ban that was lifted.", models.Ban)},
+        role=AdminRole.OPERATOR,
+        id=TypeAdapter(models.BanId),
+        id_is_number=True,
+    ),
+    Operation(
+        "GET",
+        "/api/overview",
+        "getOverview",
+        "Every node and worker, and what this node has counted",
+        overview,
+        {200: ("What is seen from here.", models.Overview)},
+    ),
+)
