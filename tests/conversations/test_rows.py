@@ -197,7 +197,11 @@ ENDINGS: dict[Event, tuple[Input, Close, Reason]] = {
         Close(1012, "doorward:draining; retry_after=3"),
         Reason.DRAINING,
     ),
-    Event.STORE_AWAY: (Does(Live.store_away), Close(1013, "doorward:unavailable"), Reason.STORE_AWAY),
+    Event.STORE_AWAY: (
+        Does(lambda live: live.store_away(reconnect_after=3)),
+        Close(1013, "doorward:unavailable; retry_after=3"),
+        Reason.STORE_AWAY,
+    ),
     Event.VERIFIER_AWAY: (Happens(Event.VERIFIER_AWAY), Close(1013, "doorward:unavailable"), Reason.VERIFIER_AWAY),
     Event.BACKEND_GONE: (Does(Live.backend_gone), Close(1014, "doorward:backend_unavailable"), Reason.BACKEND_GONE),
     Event.BACKEND_FAULT: (Does(lambda live: live.backend_fault("x")), Close(1014), Reason.BACKEND_PROTOCOL),

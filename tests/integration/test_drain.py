@@ -56,9 +56,7 @@ async def test_all_are_told_spread_over_the_time_and_it_ends_in_order(tmp_path) 
         at = sorted(moment for moment, _ in ends)
         assert at[-1] - at[0] > 1, "spread"
         assert at[-1] - begun < 14
-        waits = {wait for _, wait in ends}
-        assert len(waits) > 3
-        assert 1 <= min(waits) <= max(waits) <= 16
+        assert {wait for _, wait in ends} == {1}, "the closes are slow enough: nobody need wait"
         assert await gateway.ended() == 0
         assert time.time() - begun < 15
     closes = gateway.events(kind="close", reason="draining")

@@ -37,7 +37,7 @@ from doorward.values.rules import Limits
 WATCH: list[Callable[[Live], object]] = [
     Live.close_by_operator,
     Live.replace,
-    Live.store_away,
+    lambda live: live.store_away(reconnect_after=2),
     Live.pong,
     Live.json_ping,
     Live.dropped,

@@ -115,8 +115,8 @@ class Config:
     """Everything that `doorward run` is told.
 
     `node` None: the host's name and a random id, made at start. `hosts` as Rules has them. `max_connections` is per
-    process. `store_path` None: the store is memory. `audit_file` None: no file. `key_sources` is by issuer, our own
-    left out; `backends` by the route's name, less routes that have none.
+    process. `handshake_rate` is a node's, per second. `store_path` None: the store is memory. `audit_file` None: no
+    file. `key_sources` is by issuer, our own left out; `backends` by the route's name, less routes that have none.
     """
 
     file: Path | None
@@ -133,6 +133,7 @@ class Config:
     handshake_timeout: float
     admission_timeout: float
     drain_timeout: float
+    handshake_rate: float
     outbound_allow: tuple[Network, ...]
     store_url: str = field(repr=False)
     store_path: Path | None

@@ -133,12 +133,14 @@ def sized(*, least: str, most: str) -> Text:
 _DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
 _SIZE = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$"}]}
 _RATE = {"type": "string", "pattern": "^[0-9]+/(s|min|h|d)( burst [0-9]+)?$"}
+_STEADY_RATE = {"type": "string", "pattern": "^[0-9]+/(s|min|h|d)$"}
 
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], Strict(False)]
 
 SizeText = Annotated[int, Text(grammar.size, grammar.show_size, _SIZE)]
 RateText = Annotated[Rate, Text(grammar.rate, grammar.show_rate, _RATE)]
+SteadyRate = Annotated[Rate, Text(grammar.steady_rate, grammar.show_rate, _STEADY_RATE)]
 RateOrOff = Annotated[Rate | None, either(grammar.rate, grammar.show_rate)]
 NetworkText = Annotated[IPv4Network | IPv6Network, Text(grammar.network, grammar.show_network)]
 ListenText = Annotated[grammar.Listen, Text(grammar.listen)]

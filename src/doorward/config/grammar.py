@@ -112,6 +112,14 @@ def rate(value: object) -> Rate:
     return Rate(count=count, period=PERIODS[match[2]], burst=burst)
 
 
+def steady_rate(value: object) -> Rate:
+    """A Rate that is kept to at every moment: it has no burst."""
+    found = rate(value)
+    if " " in text_of(value, "a rate"):
+        raise GrammarError("takes no burst", hint='a count per s, min, h or d: "200/s"')
+    return found
+
+
 def show_rate(value: Rate) -> str:
     unit = next(name for name, seconds in PERIODS.items() if seconds == value.period)
     text = f"{value.count}/{unit}"

@@ -27,6 +27,7 @@ from doorward.config.making import make_keyring, make_sources, make_store, publi
 from doorward.config.problem import Problem
 from doorward.config.reloading import in_short, issuers_as_before, needs_restart, told
 from doorward.config.sinks import Sinks
+from doorward.core.pacing import share
 from doorward.core.routing import find_route
 from doorward.ports import SignatureVerifier
 from doorward.service.admit import Door
@@ -173,6 +174,8 @@ class Parts:
             entropy=self.entropy,
             admission_timeout=lambda: self.terms.config.admission_timeout,
         )
+        # what the admin listener is made of besides (admin.py)
+        self.store, self.withdrawals, self.answers = self._store, self._withdrawals, answers
         self._neighbours = None if folder is None else UnixNeighbours(folder, worker=worker, fault=self.events.fault)
         self._desk = Desk(
             watch=self.watch,
@@ -211,6 +214,7 @@ class Parts:
             worker=worker,
             more={"metrics": self.numbers.run} if folder is not None else {},
             close_without_store=lambda: not self.terms.config.keep_live_without_store,
+            handshake_rate=lambda: share(self.terms.config.handshake_rate, self.terms.config.workers),
         )
 
     def make_terms(self, config: Config, before: Terms | None = None) -> Terms:

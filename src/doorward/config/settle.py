@@ -78,6 +78,7 @@ class Settling:
             handshake_timeout=server.handshake_timeout,
             admission_timeout=server.admission_timeout,
             drain_timeout=server.drain_timeout,
+            handshake_rate=server.handshake_rate.count / server.handshake_rate.period,
             outbound_allow=server.outbound_allow,
             store_url=settings.store.url,
             store_path=sqlite_path(settings.store.url, self.folder),

@@ -4,6 +4,7 @@ Every handshake that comes here, or that the front refused before, leaves exactl
 """
 
 from collections.abc import Callable
+from math import floor
 from typing import Final
 
 from doorward.core.admission import admit
@@ -44,7 +45,18 @@ class Door:
         self._entropy = entropy
         self._admission_timeout = admission_timeout
         self._pending = Pending()
+        self._back_within = 0.0
         self.draining = False
+
+    def drain(self, *, back_within: float) -> None:
+        """Refuse everybody from now on. Those who were inside come back within so many seconds, and whoever is refused
+        meanwhile is one of them: sent away for a random part of it, so that no herd gathers before a closed door."""
+        self.draining = True
+        self._back_within = back_within
+
+    def _drained(self, step: Step) -> Deny:
+        chance = int.from_bytes(self._entropy.bytes(4)) / (1 << 32)
+        return Deny(Reason.DRAINING, step, retry_after=1.0 + floor(chance * self._back_within))
 
     @property
     def is_shut(self) -> bool:
@@ -110,7 +122,7 @@ class Door:
     async def _decide(self, handshake: Handshake, wire: Wire, passage: Visit, trail: Trail, *, now: float) -> Decision:
         watch = self._watch
         if self.draining:
-            return Deny(Reason.DRAINING, Step.HEAD, retry_after=1.0)
+            return self._drained(Step.HEAD)
         if watch.connections.full and isinstance(passage, Passage):
             return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
         if watch.events.losing:
@@ -119,7 +131,7 @@ class Door:
         try:
             with Within(self._admission_timeout()):
                 decision = await drive(steps, passage.by_type, watch.clock)
-            return _told(decision, draining=self.draining)
+            return self._told(decision)
         except TimeoutError:
             if passage.slot is None:
                 return Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE)
@@ -167,9 +179,8 @@ class Door:
         if refused is not None:
             self._watch.charge(trail.peer, refused)
 
-
-def _told(decision: Decision, *, draining: bool) -> Decision:
-    """A drain that began meanwhile is one: `_register` said no."""
-    if draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
-        return Deny(Reason.DRAINING, Step.REGISTER, retry_after=1.0)
-    return decision
+    def _told(self, decision: Decision) -> Decision:
+        """A drain that began meanwhile is one: `_register` said no."""
+        if self.draining and isinstance(decision, Deny) and decision.reason is Reason.OVERLOADED:
+            return self._drained(Step.REGISTER)
+        return decision

@@ -203,8 +203,8 @@ class Live:
     def drain(self, *, reconnect_after: float) -> None:
         self._happen(Event.DRAINED, retry_after=reconnect_after)
 
-    def store_away(self) -> None:
-        self._happen(Event.STORE_AWAY)
+    def store_away(self, *, reconnect_after: float) -> None:
+        self._happen(Event.STORE_AWAY, retry_after=reconnect_after)
 
     def demand_renewal(self, *, now: float) -> None:
         """Revocation with effect `renew`. Who can't renew ends, and comes back with a fresh credential."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
 from doorward.core import leases
+from doorward.core.pacing import spread, turns
 from doorward.core.timekeeping import BEATS_APART
 from doorward.ports import Entropy, PresentNode, Store, StoreError
 from doorward.service.admit import Door
 from doorward.service.connections import ACT_EVERY
+from doorward.service.live import Live
 from doorward.service.revoke import Follower
 from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
@@ -21,6 +23,7 @@ BEAT_EVERY: Final = BEATS_APART
 HOUSEKEEPING_EVERY: Final = 1.0
 FORGET_EVERY: Final = 60
 STORE_AWAY_AFTER: Final = 30.0
+STORE_AWAY_CLOSING: Final = 10.0
 CLOSING_TAKES: Final = 5.0
 
 
@@ -31,8 +34,9 @@ class Chores(Protocol):
 
 
 class Tending:
-    """The loops of one worker. `close_without_store`: live connections end when the log is long away. `more`: loops of
-    the adapters', by name."""
+    """The loops of one worker. `close_without_store`: live connections end when the log is long away. `handshake_rate`:
+    how many of those whom we close may come back a second, of this worker's. `more`: loops of the adapters', by name.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Tending:
         node: str,
         worker: int,
         close_without_store: Callable[[], bool],
+        handshake_rate: Callable[[], float],
         more: Mapping[str, Callable[[], Awaitable[None]]],
     ) -> None:
         self._watch = watch
@@ -61,10 +66,12 @@ class Tending:
         self._node = node
         self._worker = worker
         self._close_without_store = close_without_store
+        self._handshake_rate = handshake_rate
         self._more = more
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
         self._was_here = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the whole log, say that we are there, then begin. Raises StoreError."""
@@ -145,13 +152,9 @@ class Tending:
         """What is due once a second, and now and then. Never raises StoreError."""
         self._watch.events.tick()
         await self._follow(self._timekeeper.tick())
-        if self._store_is_gone() and self._close_without_store():
-            done = 0
-            async for live in self._watch.connections.each():
-                live.store_away()
-                done += 1
-                if done % ACT_EVERY == 0:
-                    await asyncio.sleep(0)
+        if self._closing is None and self._is_over():
+            self._closing = asyncio.create_task(self._close_all(), name="closing without the store")
+            self._closing.add_done_callback(self._closed)
         try:
             await self._chores.refresh_keys()
             if turn % FORGET_EVERY == 0:
@@ -164,30 +167,60 @@ class Tending:
         since = self._follower.away_since
         return since is not None and self._watch.clock.now() - since >= STORE_AWAY_AFTER
 
+    def _is_over(self) -> bool:
+        """Must live connections end, for the log is long away?"""
+        return self._store_is_gone() and self._close_without_store()
+
+    async def _close_all(self) -> None:
+        """1013, spread like a drain's closes, for as long as the store is gone: who has not had his turn may stay."""
+        rate = self._handshake_rate()
+        lives = list(self._watch.connections)
+        async for live, delay in self._in_turn(
+            lives, rate, closing=min(STORE_AWAY_CLOSING, spread(len(lives), rate=rate))
+        ):
+            if not self._is_over():
+                return
+            live.store_away(reconnect_after=delay)
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing = None
+        if not closing.cancelled() and (error := closing.exception()) is not None:
+            self._watch.events.fault("closing without the store", error)
+
     async def drain(self, within: float) -> None:
         """Refuse what is new, and close what lives with 1012, spread over `within` seconds.
 
-        Each close names a delay to come back after, spread as well, so that the next node meets no herd (REV-12).
+        Each close names a delay to come back after, so that the next node never meets more than the handshake rate
+        (core/pacing.py, REV-12).
         """
-        self._door.draining = True
-        clock, connections = self._watch.clock, self._watch.connections
-        begun = clock.now()
+        loop, connections, rate = asyncio.get_running_loop(), self._watch.connections, self._handshake_rate()
+        begun = loop.time()
         lives = list(connections)
-        spread = max(0.0, within - CLOSING_TAKES)
-        for place, live in enumerate(lives):
-            wait = begun + spread * place / len(lives) - clock.now()
+        self._door.drain(back_within=spread(len(lives), rate=rate))
+        async for live, delay in self._in_turn(lives, rate, closing=max(0.0, within - CLOSING_TAKES)):
+            live.drain(reconnect_after=delay)
+        left = within - (loop.time() - begun)
+        if left > 0:
+            await connections.emptied(within=left)
+
+    async def _in_turn(self, lives: Sequence[Live], rate: float, *, closing: float) -> AsyncIterator[tuple[Live, int]]:
+        """Each when its turn to be closed has come, with the whole seconds after which it comes back."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        phase = int.from_bytes(self._entropy.bytes(4)) / (1 << 32)
+        plan = turns(len(lives), rate=rate, closing=closing, phase=phase)
+        for place, (live, turn) in enumerate(zip(lives, plan, strict=True)):
+            wait = begun + turn.after - loop.time()
             if wait > 0:
                 await asyncio.sleep(wait)
             elif place % ACT_EVERY == 0:
                 await asyncio.sleep(0)
-            chance = int.from_bytes(self._entropy.bytes(2)) / 65535
-            live.drain(reconnect_after=1.0 + chance * max(1.0, within))
-        left = within - (clock.now() - begun)
-        if left > 0:
-            await connections.emptied(within=left)
+            yield live, turn.delay
 
     async def stop(self) -> None:
         """End the loops and the errands, and leave presence, where it was ever entered."""
+        if self._closing is not None:
+            self._tasks.append(self._closing)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

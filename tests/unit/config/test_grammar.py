@@ -61,6 +61,12 @@ def test_no_rates(wrong) -> None:
         grammar.rate(wrong)
 
 
+def test_a_steady_rate_has_no_burst() -> None:
+    assert grammar.steady_rate("200/s") == grammar.rate("200/s")
+    with pytest.raises(GrammarError, match="no burst"):
+        grammar.steady_rate("200/s burst 5")
+
+
 def test_networks() -> None:
     assert grammar.network("10.0.0.0/8") == ip_network("10.0.0.0/8")
     assert grammar.show_network(grammar.network("192.0.2.7")) == "192.0.2.7"

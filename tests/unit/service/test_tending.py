@@ -10,7 +10,7 @@ from doorward.core.timekeeping import Sample
 from doorward.ports import StoreError
 from doorward.service.tending import STORE_AWAY_AFTER, Tending
 from doorward.service.timekeeping import Timekeeper
-from doorward.values.decision import Reason
+from doorward.values.decision import Deny, Reason
 from tests.unit.service.world import World, subject
 
 
@@ -82,7 +82,12 @@ class Timepiece:
 
 
 def tending(
-    world: World, *, close: bool = False, chores: Chores | None = None, timepiece: Timepiece | None = None
+    world: World,
+    *,
+    close: bool = False,
+    chores: Chores | None = None,
+    timepiece: Timepiece | None = None,
+    rate: float = 200.0,
 ) -> Tending:
     timepiece = timepiece or Timepiece(world)
     return Tending(
@@ -98,6 +103,7 @@ def tending(
         worker=1,
         more={},
         close_without_store=lambda: close,
+        handshake_rate=lambda: rate,
     )
 
 
@@ -113,9 +119,11 @@ async def test_without_the_log_connections_end_where_the_configuration_says_so(c
     world.clock.advance(0.1)
     await keeper.keep_house(2)
     if close:
-        assert hands.done == [("close", 1013, "doorward:unavailable", False)]
+        await until(lambda: bool(hands.done))
+        assert hands.done == [("close", 1013, "doorward:unavailable; retry_after=1", False)]
         assert live.ended is Reason.STORE_AWAY
     else:
+        assert keeper._closing is None
         assert live.state is State.OPEN
     world.follower.away_since = None
     other, _ = await world.inside()
@@ -174,18 +182,50 @@ async def test_it_says_that_it_lives_and_when_it_leaves() -> None:
     assert await world.store.presence.nodes(now=world.clock.now()) == []
 
 
+async def test_once_the_store_is_back_whoever_has_not_been_closed_stays() -> None:
+    world = World()
+    inside = [await world.inside() for _ in range(9)]
+    keeper = tending(world, close=True, rate=1.0)
+    world.follower.away_since = world.clock.now() - STORE_AWAY_AFTER
+    await keeper.keep_house(1)
+    await until(lambda: any(hands.done for _, hands in inside))
+    await world.revoke(subject())
+    world.follower.away_since = None
+    await until(lambda: keeper._closing is None)
+    left = [live for live, hands in inside if not hands.done]
+    assert 0 < len(left) < len(inside)
+    assert all(live.state is State.OPEN for live in left)
+
+
+async def test_a_revocation_is_obeyed_while_the_others_wait_for_their_close() -> None:
+    world = World()
+    inside = [await world.inside() for _ in range(9)]
+    keeper = tending(world, close=True, rate=1.0)
+    world.follower.away_since = world.clock.now() - STORE_AWAY_AFTER
+    await keeper.keep_house(1)
+    await until(lambda: any(hands.done for _, hands in inside))
+    await world.follower.start()
+    await world.revoke(subject())  # by another way, a cluster's feed
+    await world.withdrawals.catch_up()
+    await world.follower.act_now()
+    codes = [hands.done[0][1] for _, hands in inside]
+    assert set(codes) == {1013, 4002}
+    await keeper.stop()
+
+
 async def test_draining_refuses_everybody_new_and_spreads_when_they_come_back() -> None:
     world = World()
     inside = [await world.inside() for _ in range(5)]
-    draining = asyncio.create_task(tending(world).drain(4.0))
+    draining = asyncio.create_task(tending(world, rate=1.0).drain(4.0))
     await until(lambda: all(hands.done for _, hands in inside))
+    refused = {deny.retry_after for deny in [await world.enter() for _ in range(40)] if isinstance(deny, Deny)}
     draining.cancel()
     assert world.door.is_shut
     closes = [hands.done[0] for _, hands in inside]
     assert {code for _, code, *_ in closes} == {1012}
     told = {str(text) for _, _, text, _ in closes}
-    assert len(told) > 1
-    assert all(text.startswith("doorward:draining; retry_after=") for text in told)
+    assert told == {f"doorward:draining; retry_after={seconds}" for seconds in range(1, 6)}, "one a second"
+    assert refused == {1.0, 2.0, 3.0, 4.0, 5.0}, "over the same time, by chance"
 
 
 async def until(true: Callable[[], bool]) -> None:

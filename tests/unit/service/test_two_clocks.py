@@ -73,6 +73,7 @@ class Machine:
             worker=0,
             more={},
             close_without_store=lambda: False,
+            handshake_rate=lambda: 200.0,
         )
 
     def issue(self, name: str = "alice", *, ttl: float = 60.0) -> str:
