@@ -1,4 +1,4 @@
-"""The servers that a cluster stands on: one PostgreSQL for all tests here, with a database each; a Redis for each test."""
+"""What a cluster stands on: one PostgreSQL for all tests here, with a database for each, and a Redis for each."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -151,7 +152,7 @@ class Cluster:
         self._names += 1
         return f"{stem}-{self._names}"
 
-    def token(self, subject: str, life: float = 600.0, **claims: object) -> str:
+    def token(self, subject: str, life: float = 600.0, **claims: Any) -> str:
         return self.operator.token(subject, life, **claims)
 
     # clients
@@ -197,9 +198,13 @@ class Cluster:
         with psycopg.connect(self.store_url, autocommit=True) as asking:
             return asking.execute(statement.encode()).fetchall()
 
+    @property
+    def _table(self) -> str:
+        return "revocations" if self.store_url.startswith("sqlite:") else "doorward_revocations"
+
     def logged(self) -> list[str]:
         """The values that the durable log's revocations name, in its order."""
-        return [value for (value,) in self.rows("SELECT value FROM revocations ORDER BY sequence")]
+        return [value for (value,) in self.rows(f"SELECT value FROM {self._table} ORDER BY sequence")]
 
     # its promises
 
@@ -215,13 +220,13 @@ class Cluster:
 
     async def until_admits(self, *nodes: Node) -> None:
         for node in nodes or self.alive:
-            await until(lambda node=node: self.admits(node), f"{node.name} admits")
+            await until(partial(self.admits, node), f"{node.name} admits")
 
     async def until_refuses(self, *nodes: Node) -> float:
         """Seconds that it took."""
         begun = time.monotonic()
         for node in nodes:
-            await until(lambda node=node: self.refuses(node), f"{node.name} answers 503")
+            await until(partial(self.refuses, node), f"{node.name} answers 503")
         return time.monotonic() - begun
 
     async def holds(self) -> None:
@@ -280,7 +285,9 @@ async def until(true: Callable[[], Awaitable[bool]], what: str, within: float = 
     """Ask again and again, for what no event tells."""
     try:
         async with asyncio.timeout(within):
-            while not await true():
+            while True:
+                if await true():
+                    return
                 await asyncio.sleep(0.05)
     except TimeoutError:
         raise AssertionError(f"it never came to this: {what}") from None
@@ -310,6 +317,7 @@ async def clustered(
     routes: Sequence[Config] = ROUTES,
     environments: Sequence[dict[str, str]] = (),
     public_port: int | None = None,
+    at_once: bool = False,
     **more: Any,
 ) -> AsyncIterator[Cluster]:
     """So many nodes that are up. With `own_ways` each reaches each server through a proxy of its own.
@@ -340,9 +348,10 @@ async def clustered(
         stack.push_async_callback(cluster.operator.left)
         cluster.operator.point_at(store=store_url, cluster=cluster_url)
         stack.push_async_callback(_end, cluster)
-        # The first makes the tables and the signing key; at once with the others only where a test is about that.
-        await cluster[0].start()
-        await asyncio.gather(*(node.start() for node in cluster.nodes[1:]))
+        # The first makes the tables and the signing key, unless a test is about who does.
+        if cluster.nodes and not at_once:
+            await cluster[0].start()
+        await asyncio.gather(*(node.start() for node in cluster.nodes if not node.lives))
         yield cluster
     for node in cluster.nodes:
         assert "Traceback" not in node.printed, f"{node.name}: {node.printed}"

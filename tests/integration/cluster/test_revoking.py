@@ -1,7 +1,8 @@
-"""`doorward revoke` on two and on three nodes: closed on every one, the way back blocked on every one, others chat on."""
+"""`doorward revoke` on two and three nodes: closed on every one, the way back blocked on every one, others chat on."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def masters(tmp_path_factory) -> Iterator[str]:
         yield cluster.url
 
 
-async def is_revoked_everywhere(folder: Path, *, nodes: int, **stores: str) -> None:
+async def is_revoked_everywhere(folder: Path, *, nodes: int, **stores: Any) -> None:
     async with clustered(folder, nodes=nodes, **stores) as cluster:
         subject = cluster.fresh("alice")
         clients = await cluster.inside(subject, each=EACH)
