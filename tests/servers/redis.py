@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from redis.connection import Connection, SSLConnection
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 
+from tests import servers
 from tests.integration.ports import free_port
 
 PROGRAMS = ("redis-server", "valkey-server")
@@ -342,3 +344,24 @@ def _until(server: RedisServer, holds: Callable[[RedisServer], bool]) -> None:
         if monotonic() > end or server._child is None:
             raise RedisFailedError(f"it did not come to it: {server.words()}")
         _pause(server._child)
+
+
+_shared: list[RedisServer] = []
+_shared_cluster: list[RedisCluster] = []
+
+
+def shared() -> RedisServer:
+    """The server of this pytest process, emptied. Leave it running."""
+    if not _shared:
+        _shared.append(servers.KEPT.enter_context(running_redis(Path(tempfile.mkdtemp(prefix="doorward-redis-")))))
+    _shared[0].flush()
+    return _shared[0]
+
+
+def shared_cluster() -> RedisCluster:
+    """Its three masters, emptied. Leave them running."""
+    if not _shared_cluster:
+        folder = Path(tempfile.mkdtemp(prefix="doorward-redis-"))
+        _shared_cluster.append(servers.KEPT.enter_context(running_cluster(folder)))
+    _shared_cluster[0].flush()
+    return _shared_cluster[0]

@@ -1,0 +1,2 @@
+-- What is durable is told to every node.
+return publish()

@@ -1,0 +1,60 @@
+"""What a server must be before anything is kept in it: a master that forgets nothing by itself, runs Lua, and is 6.2.
+
+It is asked each time we connect: a server that came back may be another one.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+from doorward.adapters.stores.redis.line import Line
+from doorward.ports import StoreError
+
+OLDEST: Final = (6, 2)
+_POLICY: Final = "maxmemory_policy"
+
+
+async def check_server(line: Line) -> None:
+    """Learn who it is (`line.life`). Raises StoreError naming what to set, or RedisError or OSError."""
+    try:
+        told = read_sections(await line.ask("INFO"))
+    except ResponseError as error:
+        raise StoreError(f"INFO is refused: {error}. Give the user +info (ACL SETUSER)") from None
+    if told.get("loading", "0") != "0":
+        raise StoreError("it is loading its data still")
+    version = _version(told.get("redis_version", ""))
+    if version < OLDEST:
+        raise StoreError(
+            f"its version is {told.get('redis_version', 'unknown')}: Redis {'.'.join(map(str, OLDEST))} or later, or "
+            "Valkey, is needed"
+        )
+    policy = told.get(_POLICY, "")
+    if policy != "noeviction":
+        # Also with maxmemory 0: the limit may be set later, and nobody would ask again (RV-26).
+        raise StoreError(
+            f"its maxmemory-policy is {policy or 'unknown'}, so it may forget revocations, limits and spent tickets: "
+            "set `maxmemory-policy noeviction`"
+        )
+    if told.get("role") != "master":
+        raise StoreError("it is a replica, which can't be written to: name the master in store.cluster_url")
+    try:
+        await line.ask("EVAL", "return 1", 0)
+    except ResponseError as error:
+        raise StoreError(f"Lua scripts are refused: {error}. Give the user +@scripting (ACL SETUSER)") from None
+    line.life = f"{told.get('run_id', '')}/{told.get('master_replid', '')}"
+
+
+def read_sections(answer: object) -> Mapping[str, str]:
+    """INFO's lines as a table, whichever section they stand in."""
+    if not isinstance(answer, bytes):
+        raise StoreError("INFO was not understood")
+    lines = answer.decode("utf-8", "replace").splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """Valkey tells the version of Redis that it is compatible with."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
