@@ -217,10 +217,8 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
             answers += await asyncio.gather(*(one_attempt(cluster, node) for _ in range(10)))
             took = sorted(await echoing)
         told = ", ".join(f"{status} in {seconds:.2f} s" for status, seconds in answers)
-        print(f"\n{slow}: handshakes {told}")
-        print(
-            f"round trips {quick[25] * 1000:.1f} ms before, {took[150] * 1000:.1f} meanwhile, {took[-1] * 1000:.0f} at most"
-        )
+        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[150], took[-1])]
+        print(f"\n{slow}: handshakes {told}; round trips {figures} ms: median before, meanwhile, and the slowest")
         assert {status for status, _ in answers} <= {101, 503}
         assert max(seconds for _, seconds in answers) < 5 + noise.worst
         if slow == "redis":

@@ -1,0 +1,129 @@
+"""A wall clock that is two seconds off opens no door: what one node issues and another revokes is refused by all."""
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.cluster.nodes import REVOKED, Cluster, Node, all_chat, clustered, until
+from tests.integration.noise import measured
+from tests.servers.redis import RedisServer
+
+pytestmark = pytest.mark.servers
+
+OFF: Final = 2.0
+# Read by the interpreter before anything else (site), so that all of it lives in that time. It moves as the true one.
+SHIFTED: Final = """
+import time
+from functools import partial
+
+true, true_ns = time.time, time.time_ns
+time.time = lambda: true() + {seconds}
+time.time_ns = lambda: true_ns() + int({seconds} * 1e9)
+"""
+
+
+def off_by(folder: Path, seconds: float) -> dict[str, str]:
+    """The environment of a machine whose clock is so far ahead."""
+    place = folder / f"clock{seconds:+g}"
+    place.mkdir(exist_ok=True)
+    (place / "sitecustomize.py").write_text(SHIFTED.format(seconds=seconds))
+    return {"PYTHONPATH": str(place)}
+
+
+async def issued(node: Node, subject: str) -> str:
+    """By a command on that node's machine."""
+    code, printed = await node.command("token", "issue", subject)
+    assert code == 0, printed
+    return next(word for word in printed.split() if word.count(".") == 2)
+
+
+async def is_admitted(node: Node, token: str) -> bool:
+    return await node.status(token=token) == 101
+
+
+async def told_of(node: Node) -> bool:
+    return bool(node.events(kind="clock"))
+
+
+@pytest.mark.parametrize("with_redis", [True, False], ids=["with Redis", "PostgreSQL alone"])
+async def test_a_fast_and_a_slow_node(with_redis: bool, database: str, redis: RedisServer, tmp_path: Path) -> None:
+    clocks = [off_by(tmp_path, OFF), off_by(tmp_path, -OFF)]
+    cluster_url = redis.url if with_redis else ""
+    async with clustered(
+        tmp_path, nodes=2, environments=clocks, store_url=database, cluster_url=cluster_url
+    ) as cluster:
+        fast, slow = cluster.nodes
+        for node in (fast, slow):
+            await until(partial(told_of, node), f"{node.name} says that its clock is off")
+        early = await issued(fast, "alice")
+        assert [await is_admitted(node, early) for node in (fast, slow)] == [True, True]
+        inside = [await node.connect(token=early) for node in (fast, slow)]
+        ticket = (await fast.buy(early))["ticket"]
+        # revoked on the machine whose clock says that it was long before the token
+        code, printed = await slow.command("revoke", "--subject", "alice")
+        assert code == 0, printed
+        assert [await client.closed() for client in inside] == [REVOKED] * 2
+        assert [await node.status(token=early) for node in (fast, slow)] == [403, 403]
+        assert [await node.status(f"/chat?ticket={ticket}") for node in (fast, slow)] == [403, 403]
+        # what is issued afterwards, on the machine that is behind, comes in at once and everywhere
+        late = await issued(slow, "alice")
+        assert [await is_admitted(node, late) for node in (fast, slow)] == [True, True]
+        # and is revoked from the machine that is ahead
+        code, printed = await fast.command("revoke", "--subject", "alice")
+        assert code == 0, printed
+        assert [await node.status(token=late) for node in (fast, slow)] == [403, 403]
+        await cluster.holds()
+
+
+async def test_one_clock_says_when_it_ends(database: str, redis: RedisServer, tmp_path: Path) -> None:
+    """Both nodes end a connection at the same moment, which is that of the token's own clock."""
+    clocks = [off_by(tmp_path, OFF), off_by(tmp_path, -OFF)]
+    async with clustered(tmp_path, nodes=2, environments=clocks, store_url=database, cluster_url=redis.url) as cluster:
+        others = await cluster.bystanders()
+        life = 6.0
+        end = time.time() + life
+        # another issuer's, whose clock is the true one, as PostgreSQL's is here
+        token = cluster.operator.token("short", exp=end, iat=int(time.time()))
+        clients = [await node.connect(token=token) for node in cluster.nodes]
+        async with measured() as noise:
+            ends = await asyncio.gather(*(ended(client) for client in clients))
+        assert {how for how, _ in ends} == {(4001, "doorward:expired")}
+        for _, at in ends:
+            assert -0.2 < at - end < 0.5 + noise.worst, [at - end for _, at in ends]
+        assert [await node.status(token=token) for node in cluster.nodes] == [403, 403]
+        await all_chat(others)
+
+
+async def ended(client) -> tuple[tuple[int | None, str | None], float]:
+    how = await client.closed()
+    return how, time.time()
+
+
+async def test_an_own_ticket_ends_by_one_clock(database: str, redis: RedisServer, tmp_path: Path) -> None:
+    """Bought on the fast node, shown on the slow one after its end."""
+    clocks = [off_by(tmp_path, OFF), off_by(tmp_path, -OFF)]
+    async with clustered(
+        tmp_path,
+        nodes=2,
+        environments=clocks,
+        store_url=database,
+        cluster_url=redis.url,
+        tokens={"ticket_ttl": "3s"},
+    ) as cluster:
+        fast, slow = cluster.nodes
+        await spent_in_time(cluster, fast, slow)
+        await spent_in_time(cluster, slow, fast)
+
+
+async def spent_in_time(cluster: Cluster, seller: Node, door: Node) -> None:
+    token = cluster.token(cluster.fresh("buyer"))
+    begun = time.monotonic()
+    kept, used = [(await seller.buy(token))["ticket"] for _ in range(2)]
+    status = await cluster.spend(door, used)
+    assert status == 101 or time.monotonic() - begun >= 2.9, status
+    await asyncio.sleep(max(0.0, begun + 3.5 - time.monotonic()))
+    assert await cluster.spend(door, kept) == 403

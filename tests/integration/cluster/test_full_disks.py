@@ -1,0 +1,121 @@
+"""A disk that is full: no promise is made that can't be kept, and what was kept back is written once there is room."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cluster.nodes import Cluster, all_chat, all_revoked, clustered, until
+from tests.servers.postgres import Postgres
+from tests.servers.redis import RedisServer
+from tests.unit.adapters.audit.following import follow
+
+pytestmark = pytest.mark.servers
+
+# A segment of PostgreSQL's own log is as long as this, and goes on being written; a table that is longer can't grow.
+MOST = 16 * 1024 * 1024
+# Twenty-odd MB of rows that nobody sees, for they were rolled back: the next one has to go behind them.
+BLOAT = """
+BEGIN;
+INSERT INTO doorward_revocations
+SELECT 1000000000 + n, 'bloat-' || n, 'identity', 'bloat', NULL, NULL, 0, 'close', repeat('x', 1000), 0, '', '[]'
+FROM generate_series(1, 20000) AS n;
+ROLLBACK
+"""
+
+
+@contextmanager
+def no_file_grows_beyond(pids: list[int], most: int) -> Iterator[None]:
+    """EFBIG where it would be ENOSPC: PostgreSQL takes the one as the other, and needs no file system of its own."""
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    for pid, (_, hard) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        for pid, limits in before.items():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+@contextmanager
+def full(postgres: Postgres, cluster: Cluster) -> Iterator[None]:
+    """Not one revocation more goes into the table."""
+    with postgres.connect(cluster.store_url) as connection:
+        connection.execute(BLOAT)
+    with no_file_grows_beyond(postgres.pids(), MOST):
+        yield
+        living = postgres.pids()
+    # sessions that began meanwhile have it from the first process
+    for pid in living:
+        with suppress(ProcessLookupError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+async def test_of_postgresql_behind_redis(
+    postgres: Postgres, database: str, redis: RedisServer, tmp_path: Path
+) -> None:
+    async with clustered(tmp_path, nodes=2, store_url=database, cluster_url=redis.url) as cluster:
+        others, victims = await cluster.bystanders(), await cluster.inside("victim")
+        early = await cluster.revoke("early")
+        assert (early.code, early.is_durable) == (0, True), early.text
+        with full(postgres, cluster):
+            printed = await cluster.revoke("victim")
+            assert printed.code == 1, printed.text
+            assert not printed.is_durable, printed.text
+            assert printed.figures[0] == 4, printed.text
+            await all_revoked(victims)
+            await all_chat(others)
+            assert "victim" not in cluster.logged()
+            for node in cluster.nodes:
+                status = await node.status(token=cluster.ledger.revoked["victim"])
+                assert status in {403, 503}, status
+        await until(lambda: _stands(cluster, "victim"), "it is in the log once there is room")
+        await all_chat(others)
+        await cluster.holds()
+
+
+async def _stands(cluster: Cluster, subject: str) -> bool:
+    return subject in cluster.logged()
+
+
+async def test_of_postgresql_alone(postgres: Postgres, database: str, tmp_path: Path) -> None:
+    async with clustered(tmp_path, nodes=2, store_url=database) as cluster:
+        others, spared = await cluster.bystanders(), await cluster.inside("spared", each=1)
+        with full(postgres, cluster):
+            printed = await cluster.revoke("spared")
+            assert printed.code == 1, printed.text
+            assert "closed" not in printed.text, "nothing was done, and nothing is said to be"
+            await all_chat([*others, *spared])
+        printed = await cluster.revoke("spared")
+        assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
+        await all_revoked(spared)
+        await all_chat(others)
+        await cluster.holds()
+
+
+async def test_of_the_audit_file(database: str, redis: RedisServer, tmp_path: Path) -> None:
+    """The node that can't write goes on, obeys, and says afterwards how much is missing."""
+    async with clustered(tmp_path, nodes=2, store_url=database, cluster_url=redis.url) as cluster:
+        node = cluster[1]
+        others, victims = await cluster.bystanders(), await cluster.inside("victim")
+        await node.audited(kind="handshake", subject="victim", count=2)
+        with no_file_grows_beyond([node.pid], node.audit_file().stat().st_size):
+            printed = await cluster.revoke("victim")
+            assert (printed.code, printed.figures) == (0, (4, 2, 2)), printed.text
+            await all_revoked(victims)
+            await all_chat(others)
+            await cluster[0].audited(kind="revocation", subject="victim")
+        await until(lambda: _gap(cluster), "the gap is in the audit")
+        await cluster.revoke("afterwards")
+        cluster.ledger.revoked.pop("victim")  # its record fell into the gap, on this node; the other one has it
+        await cluster.holds()
+        followed = follow(node.audit_file().read_bytes())
+        assert followed.faults == []
+
+
+async def _gap(cluster: Cluster) -> bool:
+    return bool(cluster[1].events(kind="gap"))
