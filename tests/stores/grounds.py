@@ -4,13 +4,17 @@ The contract (test_tickets.py and so on) runs on each of GROUNDS; what needs sev
 each of SHARED_GROUNDS.
 """
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from doorward.adapters.stores.memory import MemoryStore
+from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store
+from tests.servers import postgres
 
 NOW = 1_790_000_000.0
 
@@ -68,9 +72,51 @@ class SqliteGround:
             await store.close()
 
 
+class PostgresGround:
+    """A database of its own on the server of this pytest process, with the schema in it already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = StillClock()
+        self.server = postgres.shared()
+        self.url = self.server.database(template=migrated(self.server))
+        self._stores: list[Store] = []
+
+    async def store(self, process: str) -> Store:
+        store = PostgresStore(self.url, clock=self.clock, process=process, own_time=True)
+        await store.open()
+        self._stores.append(store)
+        return store
+
+    async def end(self) -> None:
+        for store in self._stores:
+            await store.close()
+        self.server.drop(self.url)
+
+
+_migrated: dict[int, str] = {}
+
+
+def migrated(server: postgres.Postgres) -> str:
+    """The name of a database that others are copied from: a schema takes longer to make than to copy."""
+    if server.port not in _migrated:
+        url = server.database()
+
+        async def make() -> None:
+            store = PostgresStore(url, clock=StillClock(), process="template", own_time=True)
+            await store.open()
+            await store.close()
+
+        with ThreadPoolExecutor(1) as thread:  # the test's own loop runs in this one
+            thread.submit(asyncio.run, make()).result()
+        _migrated[server.port] = url.rpartition("/")[2]
+    return _migrated[server.port]
+
+
 GROUNDS: dict[str, Callable[[Path], Ground]] = {
     "memory": MemoryGround,
     "sqlite alone": lambda folder: SqliteGround(folder, shared=False),
     "sqlite shared": lambda folder: SqliteGround(folder, shared=True),
+    "postgres": PostgresGround,
 }
-SHARED_GROUNDS = {"sqlite shared": GROUNDS["sqlite shared"]}
+SHARED_GROUNDS = {name: GROUNDS[name] for name in ("sqlite shared", "postgres")}
+ON_SERVERS = frozenset({"postgres"})  # marked `servers`

@@ -1,0 +1,163 @@
+"""How a connection is made, and what PostgreSQL's errors mean. No text that leaves here holds a secret or a value.
+
+With link.py, listening.py and migrating.py the only modules that know psycopg.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from doorward.adapters.stores.postgres.url import fault
+from doorward.ports import StoreError
+from doorward.values.secret import Secret
+
+Row = tuple[Any, ...]
+Connection = psycopg.AsyncConnection[Row]
+
+CONNECT_WITHIN: Final = 1.2  # seconds, for all hosts of the URL together
+STATEMENT_WITHIN: Final = 1.4
+LOCK_WITHIN: Final = 1.0
+
+OLDEST: Final = 130000  # 13: the oldest that is still looked after
+_DEFAULTS: Final = {
+    "application_name": "doorward",
+    "gssencmode": "disable",  # else each connection begins by asking for it
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "4000",
+}
+# Those that a database or a role may have set otherwise. Commits that must last wait for the flush; where somebody has
+# asked for more than that, for a replica's, it stays so.
+_SETTINGS: Final = f"""
+SELECT set_config('statement_timeout', '{STATEMENT_WITHIN * 1000:.0f}', false),
+       set_config('lock_timeout', '{LOCK_WITHIN * 1000:.0f}', false),
+       set_config('idle_in_transaction_session_timeout', '10000', false),
+       set_config('default_transaction_isolation', 'read committed', false),
+       set_config('default_transaction_deferrable', 'off', false),
+       set_config('jit', 'off', false),
+       set_config('client_min_messages', 'warning', false),
+       CASE WHEN current_setting('synchronous_commit') = 'off'
+            THEN set_config('synchronous_commit', 'on', false) END
+"""
+# 40001 serialization_failure, 40P01 deadlock_detected: rolled back whole, so it may be done anew.
+_AGAIN: Final = frozenset({"40001", "40P01"})
+# 25006: it has become a replica. 26000, 0A000: what was prepared is gone or has changed. 57P…: it is shutting down.
+_SPOIL: Final = frozenset({"25006", "26000", "0A000", "57P01", "57P02", "57P03", "57P05"})
+
+
+class Place:
+    """Where the database is and who we are there."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError when it is no URL of PostgreSQL's."""
+        wrong = fault(url)
+        if wrong:
+            raise StoreError(f"store.url {wrong}")
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.Error:
+            # libpq's own text repeats what it could not read, and that may be a piece of the password
+            raise StoreError("store.url is not a PostgreSQL URL that libpq understands") from None
+        several = "," in f"{given.get('host', '')}{given.get('hostaddr', '')}"
+        defaults = _DEFAULTS | ({"target_session_attrs": "read-write"} if several else {})
+        self._conninfo = Secret(make_conninfo("", **(defaults | given)))
+        self.name = f"PostgreSQL at {given.get('host') or 'this machine'}"
+
+    async def connect(self) -> Connection:
+        """A new connection, within CONNECT_WITHIN; each statement commits, and is prepared the first time.
+
+        Raises StoreError.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                connection = await psycopg.AsyncConnection.connect(
+                    self._conninfo.expose(),
+                    autocommit=True,
+                    prepare_threshold=0,
+                    cursor_factory=psycopg.AsyncRawCursor,
+                )
+        except TimeoutError:
+            raise StoreError(f"{self.name} does not let us in within {CONNECT_WITHIN:g} s") from None
+        except (psycopg.Error, OSError, UnicodeError) as error:
+            raise told(error) from None
+        connection.prepared_max = None
+        try:
+            async with Cut(connection, within=CONNECT_WITHIN):
+                await connection.execute(_SETTINGS, prepare=False)
+        except psycopg.Error as error:
+            await end(connection)
+            raise told(error) from None
+        except BaseException:
+            cut(connection)
+            raise
+        return connection
+
+
+class Cut:
+    """`async with`: what has not ended by then ends with an error, whether the server answers or not.
+
+    psycopg ends a cancelled statement by asking the server to, and waits for that; a silent one never answers.
+    """
+
+    def __init__(self, connection: Connection, *, within: float) -> None:
+        self._connection = connection
+        self._within = within
+
+    async def __aenter__(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._within, cut, self._connection)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def cut(connection: Connection) -> None:
+    """End it at once, under whoever waits for it: they get an OperationalError."""
+    if connection.closed:
+        return
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
+async def end(connection: Connection | None) -> None:
+    """Close it, in whatever state it is."""
+    if connection is not None:
+        with suppress(psycopg.Error, OSError):
+            await connection.close()
+
+
+def is_passing(error: psycopg.Error) -> bool:
+    """Nothing was done, and a second try may well succeed."""
+    return error.sqlstate in _AGAIN
+
+
+def spoils(error: Exception, connection: Connection) -> bool:
+    """The connection is not to be trusted after this error."""
+    if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        return True
+    return isinstance(error, psycopg.Error) and error.sqlstate in _SPOIL
+
+
+def told(error: Exception) -> Exception:
+    """What the caller gets: StoreError for all that PostgreSQL or the system says, a bug as it is.
+
+    Only the first line of what the server says, for the others quote values; of libpq's own, all lines.
+    """
+    match error:
+        case psycopg.Error(sqlstate=str(state)):
+            return StoreError(f"PostgreSQL: {error.diag.message_primary or type(error).__name__} ({state})")
+        case psycopg.DataError():
+            return StoreError("PostgreSQL can't hold this value")
+        case psycopg.Error():
+            return StoreError(f"PostgreSQL: {'; '.join(line.strip() for line in str(error).splitlines() if line)}")
+        case UnicodeError() | OverflowError():
+            return StoreError(f"PostgreSQL can't hold this value ({type(error).__name__})")
+        case OSError():
+            return StoreError(f"{type(error).__name__}: {error.strerror or error}")
+        case _:
+            return error

@@ -1,0 +1,112 @@
+"""The schema is brought up to date when the store is opened, by numbered files that never change once applied.
+
+All of it is one transaction under an advisory lock: of several nodes that start at once the first does it, the others
+find it done, and one that is killed half-way leaves the schema as it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from typing import Final
+
+import psycopg
+
+from doorward.adapters.stores.postgres.connecting import OLDEST, Connection, Cut, told
+from doorward.ports import StoreError
+
+MIGRATE_WITHIN: Final = 60.0
+_LOCK: Final = "SELECT pg_advisory_xact_lock(1685024630, hashtext(current_schema()))"
+_BEFORE: Final = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true)"
+_FACTS: Final = """
+SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+       current_setting('server_encoding'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
+       current_schema(), to_regclass('doorward_migrations') IS NOT NULL
+"""
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS doorward_migrations (
+    number bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at float8 NOT NULL
+)
+"""
+_APPLIED: Final = "SELECT number, checksum FROM doorward_migrations"
+_NOTE: Final = "INSERT INTO doorward_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """`checksum` is SHA-256 of the text, in hexadecimal."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return sha256(self.text.encode()).hexdigest()
+
+
+def shipped() -> Sequence[Migration]:
+    """The migrations of this version, in order."""
+    folder = files("doorward.adapters.stores.postgres.migrations")
+    found = [
+        Migration(number=int(entry.name[:4]), name=entry.name, text=entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda migration: migration.number)
+
+
+async def migrate(connection: Connection, migrations: Sequence[Migration], *, now: float) -> None:
+    """Apply what is missing. Raises StoreError: a server, database or schema that won't do, with the remedy."""
+    try:
+        async with Cut(connection, within=MIGRATE_WITHIN):
+            # One that is up to date is not written to, and no lock is taken: every command opens it.
+            if not await _is_fit(connection) or _missing(await _applied(connection), migrations):
+                await _apply(connection, migrations, now=now)
+    except psycopg.Error as error:
+        raise told(error) from None
+
+
+async def _is_fit(connection: Connection) -> bool:
+    """Whether there is a schema of ours already. Raises StoreError for a server that can't hold one."""
+    row = await (await connection.execute(_FACTS, prepare=False)).fetchone()
+    if row is None:
+        raise StoreError("PostgreSQL does not say what it is")
+    number, version, encoding, read_only, schema, ours = row
+    if number < OLDEST:
+        raise StoreError(f"PostgreSQL {version} is too old: Doorward needs {OLDEST // 10000} or newer")
+    if encoding != "UTF8":
+        raise StoreError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")
+    if read_only:
+        raise StoreError("the database is read-only, a replica perhaps: store.url must name the primary")
+    if schema is None:
+        raise StoreError("no schema of the search_path is there: CREATE SCHEMA … AUTHORIZATION the role of store.url")
+    return bool(ours)
+
+
+async def _applied(connection: Connection) -> dict[int, str]:
+    rows = await (await connection.execute(_APPLIED, prepare=False)).fetchall()
+    return dict(rows)
+
+
+def _missing(applied: dict[int, str], migrations: Sequence[Migration]) -> list[Migration]:
+    """Raises StoreError when the schema is newer than this version, or was made by other migrations than these."""
+    newest = migrations[-1].number
+    if applied and max(applied) > newest:
+        raise StoreError(
+            f"the database has schema {max(applied)}, and this version of Doorward knows {newest}: run a newer one"
+        )
+    for migration in migrations:
+        if applied.get(migration.number, migration.checksum) != migration.checksum:
+            raise StoreError(f"the database was made by another {migration.name} than this version's")
+    return [migration for migration in migrations if migration.number not in applied]
+
+
+async def _apply(connection: Connection, migrations: Sequence[Migration], *, now: float) -> None:
+    async with connection.transaction():
+        await connection.execute(_BEFORE, prepare=False)
+        await connection.execute(_LOCK, prepare=False)
+        await connection.execute(_TABLE, prepare=False)
+        for migration in _missing(await _applied(connection), migrations):
+            await connection.execute(migration.text.encode(), prepare=False)
+            await connection.execute(_NOTE, (migration.number, migration.name, migration.checksum, now), prepare=False)

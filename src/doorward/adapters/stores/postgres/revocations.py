@@ -1,0 +1,218 @@
+"""The revocation log: sequences from one counter, whose row is locked until the commit, so they follow its order.
+
+Those that are appended in one moment share one commit. Every commit wakes who listens (listening.py).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from doorward.adapters.stores.postgres.connecting import Row
+from doorward.adapters.stores.postgres.link import Link
+from doorward.adapters.stores.postgres.listening import Listener
+from doorward.adapters.stores.postgres.numbers import Counters
+from doorward.adapters.stores.rows import texts, texts_of
+from doorward.ports import StoreError
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
+
+_APPEND: Final = """
+SELECT doorward_append_revocations($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[],
+                                   $8::text[], $9::float8[], $10::text[], $11::text[])
+"""
+_READ: Final = """
+SELECT sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles
+FROM doorward_revocations WHERE sequence > $1::bigint ORDER BY sequence LIMIT 500
+"""
+_PAGE: Final = 500  # rows that are read at once: well under a millisecond for the event loop
+# What somebody forgot meanwhile needs no acknowledgement: it would stay for ever.
+_ACKNOWLEDGE: Final = """
+INSERT INTO doorward_acknowledgements (revocation, sequence, node, worker, closed, asked, at, took, identities)
+SELECT id, $2::bigint, $3, $4::bigint, $5::bigint, $6::bigint, $7::float8, $8::float8, $9
+FROM doorward_revocations WHERE id = $1 AND id <> ''
+ON CONFLICT (revocation, node, worker) DO UPDATE SET
+    sequence = excluded.sequence, closed = excluded.closed, asked = excluded.asked, at = excluded.at,
+    took = excluded.took, identities = excluded.identities
+"""
+_ACKNOWLEDGEMENTS: Final = """
+SELECT revocation, sequence, node, worker, closed, asked, at, took, identities
+FROM doorward_acknowledgements WHERE revocation = $1 ORDER BY node, worker
+"""
+_FORGET: Final = "SELECT doorward_forget_revocations($1::float8, $2::bigint)"
+_FORGET_MOST: Final = 1_000  # in one transaction
+_AT_ONCE: Final = 256  # that share a commit
+
+
+@dataclass(slots=True)
+class _Waiting:
+    revocation: Revocation
+    future: asyncio.Future[int]
+
+
+class PostgresRevocations:
+    def __init__(self, link: Link, counters: Counters, listener: Listener) -> None:
+        self._link = link
+        self._counters = counters
+        self._listener = listener
+        self._waiting: list[_Waiting] = []
+        self._appending: asyncio.Task[None] | None = None
+        self._newest = 0  # as of the last read
+        self._lives = 0  # of the listener, when that read began
+        self._set_back = ""
+
+    async def append(self, revocation: Revocation) -> int:
+        waiting = _Waiting(revocation, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._appending is None:
+            self._appending = asyncio.create_task(self._append_all())
+        return await waiting.future
+
+    async def read(self, *, after: int) -> Sequence[Revocation]:
+        lives = self._listener.lives
+        newest = (await self._counters.look()).revocations
+        self._never_set_back(newest)
+        found: list[Revocation] = []
+        while (found[-1].sequence if found else after) < newest:
+            page = await self._link.ask(_READ, (found[-1].sequence if found else after,), again=True)
+            found += map(_revocation, page)
+            if len(page) < _PAGE:
+                break
+        self._newest = max(self._newest, newest, found[-1].sequence if found else 0)
+        self._lives = lives
+        return found
+
+    def touched(self) -> bool | None:
+        if not self._listener.listens:
+            return None
+        return self._listener.newest > self._newest or self._listener.lives != self._lives
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        await self._link.ask(
+            _ACKNOWLEDGE,
+            (
+                acknowledgement.revocation,
+                acknowledgement.sequence,
+                acknowledgement.node,
+                acknowledgement.worker,
+                acknowledgement.closed,
+                acknowledgement.asked,
+                acknowledgement.at,
+                acknowledgement.took,
+                texts(acknowledgement.identities),
+            ),
+            again=True,
+        )
+
+    async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
+        return [_acknowledgement(row) for row in await self._link.ask(_ACKNOWLEDGEMENTS, (id,), again=True)]
+
+    async def forget(self, *, now: float) -> int:
+        forgotten = 0
+        while True:
+            some: int = (await self._link.one(_FORGET, (now, _FORGET_MOST)))[0]
+            forgotten += some
+            if some < _FORGET_MOST:
+                return forgotten
+
+    async def _append_all(self) -> None:
+        """As long as somebody waits: what comes while one commit is on its way goes with the next."""
+        while self._waiting:
+            batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+            await self._append(batch)
+        self._appending = None
+
+    async def _append(self, batch: list[_Waiting]) -> None:
+        batch = [waiting for waiting in batch if not waiting.future.done()]
+        if not batch:
+            return
+        columns = zip(*(_columns(waiting.revocation) for waiting in batch), strict=True)
+        again = all(waiting.revocation.id for waiting in batch)
+        try:
+            sequences: list[int] = (await self._link.one(_APPEND, [list(column) for column in columns], again=again))[0]
+        except StoreError as error:
+            await self._failed(batch, error)
+            return
+        except BaseException as error:
+            for waiting in batch:
+                _settle(waiting, StoreError(f"not appended: {type(error).__name__}"))
+            raise
+        for waiting, sequence in zip(batch, sequences, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(sequence)
+
+    async def _failed(self, batch: list[_Waiting], error: StoreError) -> None:
+        """One of them may have spoilt it for all, by a text that can't be kept: then each is tried alone."""
+        if len(batch) == 1 or self._link.is_away or not all(waiting.revocation.id for waiting in batch):
+            for waiting in batch:
+                _settle(waiting, error)
+            return
+        for waiting in batch:
+            await self._append([waiting])
+
+    def _never_set_back(self, newest: int) -> None:
+        """A node that has read further than the log goes now would overlook all that gets a number it has passed.
+
+        Raises StoreError, from then on.
+        """
+        if newest < self._newest and not self._set_back:
+            self._set_back = (
+                f"the revocation log ended at {self._newest} and now ends at {newest}: the database was restored, or "
+                "failed over to a replica that lagged. Start this node again, and revoke again what is missing"
+            )
+        if self._set_back:
+            raise StoreError(self._set_back)
+
+
+def _settle(waiting: _Waiting, error: StoreError) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(error)
+
+
+def _columns(revocation: Revocation) -> tuple[object, ...]:
+    target = revocation.target
+    return (
+        revocation.id,
+        str(target.kind),
+        target.value,
+        target.issuer,
+        target.tenant,
+        revocation.instant,
+        str(revocation.effect),
+        revocation.cause,
+        revocation.expires_at,
+        revocation.by,
+        texts(revocation.roles),
+    )
+
+
+def _revocation(row: Row) -> Revocation:
+    sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
+    try:
+        return Revocation(
+            target=Target(kind=TargetKind(kind), value=value, issuer=issuer, tenant=tenant),
+            instant=instant,
+            effect=Effect(effect),
+            cause=cause,
+            expires_at=expires_at,
+            by=made_by,
+            roles=texts_of(roles),
+            sequence=sequence,
+            id=id,
+        )
+    except ValueError as error:
+        raise StoreError(f"revocation {sequence} can't be read") from error
+
+
+def _acknowledgement(row: Row) -> Acknowledgement:
+    revocation, sequence, node, worker, closed, asked, at, took, identities = row
+    return Acknowledgement(
+        revocation=revocation,
+        sequence=sequence,
+        node=node,
+        worker=worker,
+        closed=closed,
+        asked=asked,
+        at=at,
+        took=took,
+        identities=texts_of(identities),
+    )

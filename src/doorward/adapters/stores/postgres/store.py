@@ -1,0 +1,152 @@
+"""A Store over one PostgreSQL database: durable, and shared by as many nodes as there are.
+
+Time: leases of slots and rates go by the server's clock, the only one that all nodes have in common; what callers hand
+over as `now` counts in tests, which can't wait.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from doorward.adapters.stores.postgres.audit import PostgresAudit
+from doorward.adapters.stores.postgres.bans import PostgresBans
+from doorward.adapters.stores.postgres.connecting import Place, end
+from doorward.adapters.stores.postgres.keys import PostgresKeys
+from doorward.adapters.stores.postgres.link import DEADLINE, Link
+from doorward.adapters.stores.postgres.listening import Listener
+from doorward.adapters.stores.postgres.migrating import migrate, shipped
+from doorward.adapters.stores.postgres.numbers import Counters
+from doorward.adapters.stores.postgres.presence import PostgresPresence
+from doorward.adapters.stores.postgres.rates import PostgresRates
+from doorward.adapters.stores.postgres.revocations import PostgresRevocations
+from doorward.adapters.stores.postgres.slots import PostgresSlots
+from doorward.adapters.stores.postgres.tickets import PostgresTickets
+from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT
+from doorward.ports import (
+    AuditStore,
+    BanStore,
+    Clock,
+    KeyStore,
+    Presence,
+    RateStore,
+    RevocationLog,
+    SlotStore,
+    StoreError,
+    TicketStore,
+)
+
+_SWEEP: Final = "SELECT doorward_sweep($1::float8, $2::bigint, $3::float8, $4::float8, $5::float8)"
+_SWEEP_EVERY: Final = 10.0
+_SWEEP_AGAIN: Final = 0.05  # when the last one left some
+_SWEEP_MOST: Final = 256  # rows of each table
+# Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
+_REVOCATIONS_KEPT: Final = 3600.0
+_DEAD_KEPT: Final = 60.0
+_CHECK: Final = "UPDATE doorward_numbers SET value = value + 1 WHERE name = 'checks' RETURNING value"
+_TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+_log = logging.getLogger(__name__)
+
+
+class PostgresStore:
+    """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
+
+    `own_time`: leases and rates go by each call's `now` instead of the server's clock.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock,
+        process: str,
+        own_time: bool = False,
+        deadline: float = DEADLINE,
+        sweep_every: float = _SWEEP_EVERY,
+    ) -> None:
+        """Raises StoreError when `url` is none of PostgreSQL's."""
+        self._clock = clock
+        self._own_time = own_time
+        self._sweep_every = sweep_every
+        self._place = Place(url)
+        self._link = link = Link(self._place, deadline=deadline)
+        self._listener = Listener(link)
+        link.on_back = self._listener.wake
+        counters = Counters(link)
+        self._slots = PostgresSlots(link, process=process, own_time=own_time)
+        self._sweeper: asyncio.Task[None] | None = None
+        self._open = False
+        self.tickets: TicketStore = PostgresTickets(link, clock)
+        self.rates: RateStore = PostgresRates(link, own_time=own_time)
+        self.slots: SlotStore = self._slots
+        self.revocations: RevocationLog = PostgresRevocations(link, counters, self._listener)
+        self.bans: BanStore = PostgresBans(link, counters)
+        self.presence: Presence = PostgresPresence(link)
+        self.keys: KeyStore = PostgresKeys(link, counters)
+        self.audit: AuditStore = PostgresAudit(link)
+
+    async def open(self) -> None:
+        """Make or migrate the schema. Raises StoreError: its text names the host, never the password."""
+        if self._open:
+            raise StoreError("the store is open already")
+        first = await self._place.connect()
+        try:
+            await migrate(first, shipped(), now=self._clock.now())
+        except BaseException:
+            await end(first)
+            raise
+        self._open = True
+        await self._link.open(first)
+        try:
+            await self._listener.open()
+            await self._slots.start(now=self._clock.now())
+        except BaseException:
+            await self._end()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep_by_itself())
+
+    async def close(self) -> None:
+        """Finish what waits, and free this process's slots. Raises StoreError when the server is away."""
+        if not self._open:
+            return
+        try:
+            await self._slots.stop()
+        finally:
+            await self._end()
+
+    async def check(self) -> None:
+        """Raise StoreError unless a write succeeds now."""
+        await self._link.one(_CHECK, again=True)
+
+    async def time(self) -> float | None:
+        """The server's clock. Raises StoreError."""
+        at: float = (await self._link.one(_TIME, again=True))[0]
+        return at
+
+    async def sweep(self) -> bool:
+        """Drop some of what is over, a bounded number of rows; done by itself at intervals.
+
+        Whether there may be more. Raises StoreError.
+        """
+        at = self._clock.now() if self._own_time else None
+        row = await self._link.one(_SWEEP, (at, _SWEEP_MOST, EXPIRED_TICKET_KEPT, _REVOCATIONS_KEPT, _DEAD_KEPT))
+        return bool(row[0] >= _SWEEP_MOST)
+
+    async def _end(self) -> None:
+        self._open = False
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
+        await self._listener.close()
+        await self._link.close()
+
+    async def _sweep_by_itself(self) -> None:
+        pause = self._sweep_every
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                pause = _SWEEP_AGAIN if await self.sweep() else self._sweep_every
+            except StoreError as error:
+                pause = self._sweep_every
+                _log.warning("not swept: %s", error)

@@ -1,0 +1,77 @@
+"""A ticket is spent by one UPDATE that takes the row's lock: of racing calls on any node, one gets it.
+
+It is committed with the disk's flush: a spent ticket stays spent when the server is killed. Putting one is not: one
+that is forgotten is refused.
+"""
+
+import json
+from hashlib import sha256
+from typing import Final
+
+from doorward.adapters.stores.postgres.connecting import Row
+from doorward.adapters.stores.postgres.link import Link
+from doorward.adapters.stores.rows import principal_of, principal_text
+from doorward.ports import Clock
+from doorward.values.ticket import SpentTicket, Ticket
+
+_PUT: Final = "SELECT doorward_put_ticket($1, $2, $3, $4, $5::float8, $6::float8, $7, $8, $9::bigint)"
+_COLUMNS: Final = "principal, connection, issued_at, expires_at, path, origin, spent_at"
+_SPEND: Final = f"""
+UPDATE doorward_tickets SET spent_at = $2::float8 WHERE digest = $1 AND spent_at IS NULL RETURNING {_COLUMNS}
+"""  # noqa: S608 - our own constant
+_LOOK: Final = f"SELECT {_COLUMNS} FROM doorward_tickets WHERE digest = $1"  # noqa: S608 - our own constant
+
+
+class PostgresTickets:
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self._link = link
+        self._clock = clock
+
+    async def put(self, ticket: Ticket, *, most: int) -> None:
+        owner = (*ticket.principal.identity, ticket.principal.session)
+        await self._link.ask(
+            _PUT,
+            (
+                ticket.digest,
+                sha256(json.dumps(owner).encode()).digest(),
+                principal_text(ticket.principal),
+                ticket.connection,
+                ticket.issued_at,
+                ticket.expires_at,
+                ticket.path,
+                ticket.origin,
+                most,
+            ),
+        )
+
+    async def spend(self, digest: bytes, *, now: float) -> Ticket | SpentTicket | None:
+        rows = await self._link.ask(_SPEND, (digest, now))
+        if rows:
+            return _ticket(digest, rows[0])
+        return _spent_ticket(await self._link.ask(_LOOK, (digest,), again=True), now)
+
+    async def look(self, digest: bytes) -> Ticket | SpentTicket | None:
+        rows = await self._link.ask(_LOOK, (digest,), again=True)
+        if rows and rows[0][6] is None:
+            return _ticket(digest, rows[0])
+        return _spent_ticket(rows, self._clock.now())
+
+
+def _ticket(digest: bytes, row: Row) -> Ticket:
+    principal, connection, issued_at, expires_at, path, origin, _ = row
+    return Ticket(
+        digest=digest,
+        principal=principal_of(principal),
+        connection=connection,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        path=path,
+        origin=origin,
+    )
+
+
+def _spent_ticket(rows: list[Row], now: float) -> SpentTicket | None:
+    """Once it would have expired, it is unknown. One that was put just after it was looked for is unknown, too."""
+    if not rows or rows[0][6] is None or now >= rows[0][3]:
+        return None
+    return SpentTicket(connection=rows[0][1], spent_at=rows[0][6])
