@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doorward.cli.acting import act, given, instant, operator, seconds
-from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from doorward.config.making import Opened
+    from doorward.values.administrator import Administrator
     from doorward.values.principal import Principal
 
 app = typer.Typer(help="Tokens.", no_args_is_help=True)
@@ -24,22 +25,43 @@ Tenant = Annotated[str, typer.Option(metavar="TENANT", help="The tenant, if any.
 
 @app.command("issue")
 def issue(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whom it names.")],
+    subject: Annotated[
+        str, typer.Argument(metavar="SUBJECT", help="Whom it names. With --admin: you, when left out.")
+    ] = "",
     config: ConfigFile = None,
     role: Roles = None,
     permission: Permissions = None,
     tenant: Tenant = "",
     ttl: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="30s, 10m, 1h; tokens.access_ttl when left out.")
+        str | None,
+        typer.Option(
+            "--for",
+            "--ttl",
+            metavar="DURATION",
+            help="30s, 10m, 1h. When left out: tokens.access_ttl; with --admin 8h, and at most 24h.",
+        ),
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="A token for the admin API instead: viewer, or operator who may write."),
     ] = None,
 ) -> None:
     """Issue an access token, signed by Doorward's own key, on stdout.
+
+    With --admin it is one for the admin API, and good for nothing else; it is shown this once.
 
     Example: doorward token issue alice --role member
     """
     from doorward.service.operate import Grant, issue_token, record
     from doorward.values.audit import EventKind
 
+    if admin is not None:
+        if role or permission or tenant:
+            fail("an admin token has no --role, --permission or --tenant", code=Exit.USAGE)
+        _issue_admin(subject or operator(), config, admin, ttl)
+        return
+    if not subject:
+        fail("name whom: SUBJECT", code=Exit.USAGE)
     want_fit(subject=subject, tenant=tenant, names=[*(role or ()), *(permission or ())])
 
     async def work(tools: "Opened") -> str:
@@ -67,6 +89,41 @@ def issue(
         return token
 
     typer.echo(act(config, work, makes=True))
+
+
+def _issue_admin(name: str, config: ConfigFile, role: str, ttl: str | None) -> None:
+    from doorward.service.administrators import issue_admin_token
+    from doorward.service.operate import record
+    from doorward.values.administrator import ADMIN_LIFE, ADMIN_LONGEST, AdminRole
+    from doorward.values.audit import EventKind
+
+    want_fit(subject=name)
+    if role not in set(AdminRole):
+        fail(f"--admin is one of {', '.join(AdminRole)}", code=Exit.USAGE)
+    life = ADMIN_LIFE if ttl is None else seconds(ttl)
+    if not 0 < life <= ADMIN_LONGEST:
+        fail("an admin token lives for at most 24h", code=Exit.USAGE)
+
+    async def work(tools: "Opened") -> "tuple[str, Administrator]":
+        token, made = issue_admin_token(
+            tools.keyring,
+            name=name,
+            role=AdminRole(role),
+            life=life,
+            issuer=tools.config.public_url,
+            now=tools.clock.now(),
+            entropy=tools.entropy,
+        )
+        detail = f"admin token for a {role}, jti={made.token_id}, issued for {life:.0f} s"
+        await record(tools.store, tools.clock, kind=EventKind.TOKEN, by=operator(), subject=name, detail=detail)
+        return token, made
+
+    token, made = act(config, work, makes=True)
+    typer.echo(token)
+    say_next(
+        f"{name}, {role}, until {instant(made.expires_at)} UTC; it is not shown again. "
+        f"To withdraw it: doorward revoke --token {made.token_id}"
+    )
 
 
 def want_fit(*, subject: str, tenant: str = "", names: "Sequence[str]" = ()) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from doorward.adapters.admin.app import AdminApp
 from doorward.adapters.crypto.assertion import Assertions
 from doorward.adapters.gateway.parts import Application, BackendPlace, StartError, Where
 from doorward.adapters.gateway.tls import client_context, server_context
 from doorward.adapters.web.pages import Page
+from doorward.config.admin import make_admin
 from doorward.config.config import Config
 from doorward.config.making import make_assertions
 from doorward.config.parts import Load, Parts, Process, Terms, master_secret
@@ -74,9 +74,7 @@ class Assembly:
             self._swap = self._build(config, self._parts.terms.rules)
         except OSError as error:
             raise StartError(str(error)) from error
-        self._admin = AdminApp(
-            metrics=self._parts.numbers.text, readiness=self._parts.readiness, fault=self._parts.events.fault
-        )
+        self._admin = make_admin(self._parts, node=node)
 
     def _build(self, config: Config, rules: Rules) -> _Swap:
         assertions = make_assertions(config, master=self._master, entropy=self.entropy)

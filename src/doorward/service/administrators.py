@@ -10,14 +10,15 @@ from typing import Final
 from doorward.core.administering import prove_administrator, read_admin_token
 from doorward.core.auditing import MAX_DETAIL, clean, handshake_event
 from doorward.core.peering import presumed_peer
-from doorward.ports import Store, StoreError
+from doorward.ports import Entropy, Store, StoreError, TokenSigner
 from doorward.service.asking import Answers, drive
 from doorward.service.watch import Watch
-from doorward.values.administrator import Administrator
+from doorward.values.administrator import ADMIN_AUDIENCE, ADMIN_TYPE, Administrator, AdminRole
 from doorward.values.audit import EventKind, Outcome, Trail
 from doorward.values.credential import Kind, Place
 from doorward.values.decision import Deny, Reason, Step
 from doorward.values.handshake import Handshake
+from doorward.values.ids import new_id
 from doorward.values.peer import Peer, Wire, network_of
 from doorward.values.principal import Identity
 
@@ -116,6 +117,29 @@ class Administrators:
 
     def _issuer(self) -> str:
         return next((name for name, issuer in self._watch.rules.issuers.items() if issuer.own), "")
+
+
+def issue_admin_token(
+    signer: TokenSigner, *, name: str, role: AdminRole, life: float, issuer: str, now: float, entropy: Entropy
+) -> tuple[str, Administrator]:
+    """A token for the admin API, and what it proves; `life` in seconds. With a fractional iat, as all of ours."""
+    made = Administrator(
+        name=name,
+        role=role,
+        token_id=new_id(entropy.bytes(16)),
+        issued_at=round(now, 6),
+        expires_at=round(now + life, 6),
+    )
+    claims: dict[str, object] = {
+        "iss": issuer,
+        "aud": ADMIN_AUDIENCE,
+        "sub": made.name,
+        "role": made.role.value,
+        "iat": made.issued_at,
+        "exp": made.expires_at,
+        "jti": made.token_id,
+    }
+    return signer.sign(typ=ADMIN_TYPE, claims=claims), made
 
 
 def _outcome(deny: Deny | None) -> Outcome:

@@ -40,7 +40,7 @@ async def close(call: Call) -> Answered | Failed:
     if isinstance(done, KeyTaken):
         return _taken(done)
     if not done.result.closed and not done.result.silent:
-        return Failed(404, "nobody is connected by this id; it is refused from now on all the same")
+        return Failed(404, "nobody is connected by this id; it is refused from now on all the same", did=_did(done))
     return Answered(200, shown.outcome(done), did=_did(done))
 
 
@@ -138,7 +138,6 @@ async def ban(call: Call) -> Answered:
     return Answered(
         201 if new else 200,
         shown.ban(held),
-        location="/api/bans",
         did=f"ban {_whom(held)}: {held.cause}; before: {before}; after: ban {held.id}",
     )
 

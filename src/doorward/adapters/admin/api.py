@@ -5,7 +5,7 @@ changed, or was meant to be, leaves a record with its actor.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
 
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from doorward.adapters.admin import openapi, reading
 from doorward.adapters.admin.acts import OPERATIONS
 from doorward.adapters.admin.answers import JSON, answer, denied, forbidden, not_allowed, plain, problem, stale
 from doorward.adapters.admin.models import Wrong
-from doorward.adapters.admin.operations import KEY, Administration, Call, Failed, Operation, found
+from doorward.adapters.admin.operations import KEY, Administration, Answered, Call, Failed, Operation, found
 from doorward.core.administering import RECENT, page_fault
 from doorward.core.scopes import handshake_of_scope, wire_of_scope
 from doorward.ports import StoreError
@@ -125,20 +125,27 @@ class Api:
             return self._refuse(exchange, _AWAY, denied(_AWAY))
         if isinstance(done, Failed):
             return self._failed(exchange, done)
+        self._done(exchange, done)
+        return answer(done.status, done.model, location=done.location)
+
+    def _done(self, exchange: _Exchange, done: Answered | Failed) -> None:
         if done.did:
             self._administrators.done(
                 exchange.handshake, exchange.peer, exchange.administrator, status=done.status, what=done.did
             )
-        return answer(done.status, done.model, location=done.location)
 
     def _failed(self, exchange: _Exchange, failed: Failed) -> Response:
         match failed.status:
             case 401:
                 return self._refuse(exchange, _STALE, stale(RECENT))
+            case 404 if failed.did:
+                self._done(exchange, failed)
+                return problem(404, detail=failed.detail)
             case 404:
                 return self._refuse(exchange, _UNKNOWN, problem(404, detail=failed.detail))
             case _:
-                return self._refuse(exchange, _MALFORMED, problem(failed.status, detail=failed.detail))
+                deny = replace(_MALFORMED, note=failed.detail)
+                return self._refuse(exchange, deny, problem(failed.status, detail=failed.detail))
 
     def _refuse(self, exchange: _Exchange, deny: Deny, refused: Response) -> Response:
         """What came to nothing is audited where it would have changed something."""

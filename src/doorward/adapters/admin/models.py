@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 
 from doorward.service.administer import Page
@@ -202,7 +211,14 @@ _IPV6: Final = "|".join(
 )
 NETWORK: Final = rf"^({_IPV4}|({_IPV6}){_PREFIX6})$"
 Network = Annotated[str, StringConstraints(max_length=49, pattern=NETWORK), AfterValidator(network)]
-Life = Annotated[int, Field(ge=1, le=YEARS)]
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 60.0 is whole (JSON Schema 2020-12 validation, section 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Life = Annotated[int, Field(ge=1, le=YEARS), BeforeValidator(_whole)]
 
 
 class AddressBanAsked(Asked):

@@ -80,7 +80,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "description": f"With {role} admin token.",
         "parameters": _parameters(operation),
         "responses": {
-            str(status): _answer(text, model, located=status == 201)
+            str(status): _answer(text, model, located=status == 201 and operation.keyed)
             for status, (text, model) in operation.answers.items()
         }
         | _refusals(problems),

@@ -74,10 +74,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """404: there is no such thing. 422: the key is another revocation's. 401: a token issued lately is wanted."""
+    """404: there is no such thing. 422: the key is another revocation's. 401: a token issued lately is wanted.
+
+    `did` as in Answered, where something was done all the same.
+    """
 
     status: int
     detail: str = ""
+    did: str = ""
 
 
 Act = Callable[[Call], Awaitable[Answered | Failed]]

@@ -6,6 +6,7 @@ Nothing is guessed or rounded into shape (LG-24), and a name or a text never get
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -65,10 +66,18 @@ def _decoded(text: str) -> str | None:
 
 def _typed(model: type[Asked], name: str, text: object) -> object:
     """A parameter that is a number, where it is written as one."""
-    field = model.model_fields.get(name)
-    if field is not None and field.annotation in {int, int | None} and _WHOLE.fullmatch(str(text)):
-        return int(str(text))
-    return text
+    return number(str(text)) if name in _numbers(model) else text
+
+
+@cache
+def _numbers(model: type[Asked]) -> frozenset[str]:
+    """Which parameters are whole numbers, as the description says it."""
+    members = model.model_json_schema()["properties"].items()
+    return frozenset(name for name, schema in members if "integer" in {schema.get("type"), *_kinds(schema)})
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    return [kind.get("type") for kind in schema.get("anyOf", ())]
 
 
 def number(text: str) -> object:
@@ -128,12 +137,15 @@ def fits(adapter: TypeAdapter[Any], value: object, *, name: str) -> Any | list[W
         return [_wrong(name, first["msg"]) for first in error.errors(**_SHOWN)[:1]]
 
 
+_WORDS: Final = {"extra_forbidden": "is not known here", "missing": "is missing"}
 _SHOWN: Final[Mapping[str, Any]] = {"include_url": False, "include_context": False, "include_input": False}
 
 
 def _all_wrong(error: ValidationError) -> list[Wrong]:
     """Names are the asker's own and shown cleaned; values are not shown at all."""
-    return [_wrong(_dotted(one["loc"]), one["msg"]) for one in error.errors(**_SHOWN)[:MAX_WRONG]]
+    return [
+        _wrong(_dotted(one["loc"]), _WORDS.get(one["type"], one["msg"])) for one in error.errors(**_SHOWN)[:MAX_WRONG]
+    ]
 
 
 def _dotted(place: Sequence[int | str]) -> str:
