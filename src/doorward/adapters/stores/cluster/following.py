@@ -1,0 +1,290 @@
+"""What this process knows of the common log: the stream's newest word, proven against the durable log.
+
+Every question first looks at the stream (the fence). What stands next in order there is taken at its word, since it is
+signed and was durable before; whatever leaves a doubt is settled by reading the durable log, which is polled besides.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from typing import Final
+
+from doorward.adapters.stores.redis.feed import News, RedisFeed
+from doorward.adapters.stores.redis.notices import BansChanged
+from doorward.ports import Clock, Entropy, Store, StoreError
+from doorward.values.revocation import Revocation
+
+POLL_EVERY: Final = 1.0
+READ_WITHIN: Final = 1.0
+STALE_AFTER: Final = 3.0
+"""Seconds. A durable log that could not be read for so long may hold what nobody could publish."""
+REMEMBERED: Final = 10_000
+"""Revocations, from the newest back. Who asks for older ones is answered by the durable log."""
+
+_log = logging.getLogger(__name__)
+
+
+class Following:
+    """`note` gets lines for our own log, `made_durable` what this process has made durable at last.
+
+    Where nobody `run`s it, as in a command, a question reads the durable log once its copy is too old.
+    """
+
+    def __init__(
+        self,
+        *,
+        durable: Store,
+        feed: RedisFeed,
+        clock: Clock,
+        entropy: Entropy,
+        note: Callable[[str], None],
+        made_durable: Callable[[Revocation], None],
+    ) -> None:
+        self._durable = durable
+        self._feed = feed
+        self._clock = clock
+        self._entropy = entropy
+        self._note = note
+        self._made_durable = made_durable
+        self._newest = 0
+        self._floor = 0  # of all above it up to `_newest` we have those that exist
+        self._tail: dict[int, Revocation] = {}
+        self._places: dict[str, int] = {}
+        self._unplaced: dict[str, Revocation] = {}  # not durable yet: tried again
+        self._ahead: dict[str, Revocation] = {}  # durable, and what stands before them was not read yet
+        self._told: dict[str, None] = {}  # ids that came by the stream
+        self._doubts = 1
+        self._settled = 0
+        self._durable_at = 0.0
+        self._is_away = False
+        self._polls = False
+        self._touched = False
+        self._running: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
+        self.ban_version = 0
+
+    # asking
+
+    async def refresh(self) -> None:
+        """From here on we know of everything that was durable or published when this was called. Raises StoreError.
+
+        Questions that come while one is on its way share the next.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._running))
+            self._next.add_done_callback(_heard)
+        await asyncio.shield(self._next)
+
+    async def _after(self, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        news = await self._feed.look()
+        self._take(news)
+        doubts = self._doubts
+        if doubts > self._settled:
+            await self._begin_anew(news)
+            await self._read_now()
+            self._settled = max(self._settled, doubts)
+        elif not self._is_fresh():
+            if self._is_away and self._polls:  # the poll finds out when it is back
+                raise StoreError(f"the durable store was not read for {STALE_AFTER:g} s")
+            await self._read_now()
+        elif self._durable.revocations.touched() and not self._is_away:
+            try:
+                await self._read_now()
+            except StoreError as error:
+                self._away(error)
+
+    async def _read_now(self) -> None:
+        """Somebody waits at the door: a durable store that takes longer is away."""
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                await self.read()
+        except TimeoutError:
+            error = StoreError(f"the durable store did not answer within {READ_WITHIN:g} s")
+            self._away(error)
+            raise error from None
+
+    def _is_fresh(self) -> bool:
+        return asyncio.get_running_loop().time() - self._durable_at <= STALE_AFTER
+
+    async def _begin_anew(self, news: News) -> None:
+        """Put something into an empty stream (News), and learn anew what is not durable yet: who was told of it may
+        have been told by a stream that is gone."""
+        if news.empty:
+            await self._feed.publish(BansChanged(self.ban_version))
+        self._hold(await self._feed.kept())
+
+    def touched(self) -> bool:
+        return self._touched or self._durable.revocations.touched() is True
+
+    def wake(self) -> None:
+        self._touched = True
+
+    def seen(self) -> None:
+        """Before a read: what comes from now on touches anew."""
+        self._touched = False
+
+    def doubt(self) -> None:
+        """Something is durable that could not be published: the next question reads the durable log."""
+        self._doubts += 1
+        self._touched = True
+
+    def known(self, *, after: int) -> Sequence[Revocation]:
+        """Above `after`, as RevocationLog.read gives them, without asking anybody. Nothing that would leave a hole."""
+        first = sorted((*self._unplaced.values(), *self._ahead.values()), key=lambda one: one.instant)
+        if not self._floor <= after < self._newest:
+            return first
+        above = list(takewhile(lambda one: one.sequence > after, reversed(self._tail.values())))
+        return [*first, *reversed(above)]
+
+    def knows_all_above(self, after: int) -> bool:
+        return after >= self._floor
+
+    def has(self, id: str) -> bool:
+        return id in self._places or id in self._unplaced or id in self._ahead
+
+    def was_told(self, id: str) -> bool:
+        """Did it come by the stream? Then who made it can reach Redis, and looks there for answers."""
+        return id in self._told
+
+    # learning
+
+    def _take(self, news: News) -> None:
+        for notice in news.notices:
+            if isinstance(notice, BansChanged):
+                self.ban_version = max(self.ban_version, notice.version)
+                continue
+            self._told[notice.id] = None
+            if len(self._told) > REMEMBERED:
+                del self._told[next(iter(self._told))]
+            if not notice.sequence:
+                self._hold([notice])
+            elif notice.sequence == self._newest + 1:
+                self._place(notice)
+            elif notice.sequence > self._newest:
+                self._doubts += 1
+                self._ahead[notice.id] = replace(notice, sequence=0)
+        if news.doubt:
+            self._doubts += 1
+
+    def _hold(self, kept: Iterable[Revocation]) -> None:
+        now = self._clock.now()
+        for revocation in kept:
+            if not self.has(revocation.id) and revocation.expires_at > now:
+                self._unplaced[revocation.id] = revocation
+                self._touched = True
+
+    def hold(self, revocation: Revocation) -> None:
+        """One of our own that is not durable yet."""
+        self._hold([replace(revocation, sequence=0)])
+
+    def _place(self, revocation: Revocation) -> None:
+        if revocation.sequence <= self._newest:
+            return
+        self._newest = revocation.sequence
+        self._tail[revocation.sequence] = revocation
+        if revocation.id:
+            self._places[revocation.id] = revocation.sequence
+            self._unplaced.pop(revocation.id, None)
+            self._ahead.pop(revocation.id, None)
+        if len(self._tail) > REMEMBERED:
+            self._floor = next(iter(self._tail))
+            self._places.pop(self._tail.pop(self._floor).id, None)
+
+    async def read(self) -> None:
+        """Read the durable log from where we are, and the bans' version. Raises StoreError."""
+        began = asyncio.get_running_loop().time()
+        rows = await self._durable.revocations.read(after=self._newest)
+        version = await self._durable.bans.version()
+        if self._is_away:
+            self._is_away = False
+            self._note("the durable store is back")
+        for row in rows:
+            self._place(row)
+        self.ban_version = max(self.ban_version, version)
+        self._durable_at = max(self._durable_at, began)
+
+    def _away(self, error: StoreError) -> None:
+        if not self._is_away:
+            self._is_away = True
+            self._note(f"the durable store is away: {error}")
+
+    # going on
+
+    async def run(self) -> None:
+        """Read the durable log once a second and try again what is not durable, until cancelled."""
+        self._polls = True
+        while True:
+            await asyncio.sleep(POLL_EVERY * (0.8 + self._entropy.bytes(1)[0] / 640))
+            await self.poll()
+
+    async def poll(self) -> None:
+        """One turn of `run`. Raises nothing."""
+        before = self._newest
+        kept: Sequence[Revocation] = ()
+        try:
+            kept = await self._feed.kept()
+        except StoreError as error:
+            _log.debug("not read: %s", error)  # the link has said that it is away
+        self._hold(kept)
+        waiting = dict.fromkeys((*(one.id for one in kept), *self._unplaced))
+        try:
+            await self.read()
+            await self._try_again()
+        except StoreError as error:
+            self._away(error)
+        for id in waiting:
+            if id in self._places:
+                await self._settle(self._tail[self._places[id]])
+        if self._newest > before:
+            self._touched = True
+
+    async def _try_again(self) -> None:
+        """Make durable what is not, in the order in which it was made. Others do the same: the log takes each once."""
+        now = self._clock.now()
+        waiting = sorted(self._unplaced.values(), key=lambda one: one.instant)
+        for revocation in waiting:
+            if revocation.expires_at <= now:
+                self._unplaced.pop(revocation.id, None)
+                continue
+            placed = replace(revocation, sequence=await self._durable.revocations.append(revocation))
+            self._made_durable(placed)
+            if placed.sequence <= self._newest:
+                self._unplaced.pop(revocation.id, None)
+        if waiting:
+            await self.read()
+
+    async def _settle(self, placed: Revocation) -> None:
+        """What fails is done by the next poll, here or elsewhere."""
+        try:
+            await self._feed.settle(placed)
+        except StoreError as error:
+            self._note(f"revocation {placed.id} is durable at last, and could not be published: {error}")
+
+    def end(self) -> None:
+        """Whoever still asks is told that it is over."""
+        for task in (self._running, self._next):
+            if task is not None:
+                task.cancel()
+
+    def forget(self, *, now: float) -> Sequence[str]:
+        """Drop what is over. The ids of those."""
+        over = [one for one in self._tail.values() if one.expires_at < now]
+        for one in over:
+            del self._tail[one.sequence]
+            self._places.pop(one.id, None)
+            self._told.pop(one.id, None)
+        return [one.id for one in over if one.id]
+
+
+def _heard(task: "asyncio.Task[None]") -> None:
+    """Whoever still waits hears of its failure; that nobody does is no fault."""
+    if not task.cancelled():
+        task.exception()

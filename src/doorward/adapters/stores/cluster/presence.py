@@ -1,0 +1,60 @@
+"""Who is there, said in both stores, so that a revocation knows whom to expect while one of them is away.
+
+The rows of connections are in Redis alone: they are many, and nothing hangs on them but a list.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from doorward.ports import Presence, PresentConnection, PresentNode, StoreError
+
+T = TypeVar("T")
+
+
+class ClusterPresence:
+    def __init__(self, durable: Presence, shared: Presence, *, note: Callable[[str], None]) -> None:
+        self._durable = durable
+        self._shared = shared
+        self._note = note
+        self._missing = ""
+
+    async def beat(self, node: PresentNode) -> None:
+        await self._one_of(self._durable.beat(node), self._shared.beat(node))
+
+    async def leave(self, *, node: str, worker: int) -> None:
+        await self._one_of(self._durable.leave(node=node, worker=worker), self._shared.leave(node=node, worker=worker))
+
+    async def nodes(self, *, now: float) -> Sequence[PresentNode]:
+        found: dict[tuple[str, int], PresentNode] = {}
+        for nodes in await self._one_of(self._durable.nodes(now=now), self._shared.nodes(now=now)):
+            for node in nodes:
+                known = found.get((node.node, node.worker))
+                if known is None or node.beat_at > known.beat_at:
+                    found[node.node, node.worker] = node
+        return [found[place] for place in sorted(found)]
+
+    async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
+        await self._shared.note(opened=opened, closed=closed)
+
+    async def connections(self, *, now: float) -> Sequence[PresentConnection]:
+        return await self._shared.connections(now=now)
+
+    async def _one_of(self, durable: Awaitable[T], shared: Awaitable[T]) -> list[T]:
+        """What those answered that did, noted once when one begins to fail. Raises StoreError when both do."""
+        answers: list[T] = []
+        failures: list[str] = []
+        for answer in await asyncio.gather(durable, shared, return_exceptions=True):
+            if isinstance(answer, StoreError):
+                failures.append(str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                answers.append(answer)
+        if not answers:
+            raise StoreError("; and ".join(failures))
+        missing = failures[0] if failures else ""
+        if missing and not self._missing:
+            self._note(f"presence is kept by one store only: {missing}")
+        self._missing = missing
+        return answers

@@ -1,0 +1,107 @@
+"""The revocation log of several nodes: durable first, then told to all; told all the same while it can't be durable."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from doorward.adapters.stores.cluster.following import Following
+from doorward.adapters.stores.redis.feed import RedisFeed
+from doorward.ports import LogBehindError, RevocationLog, StoreError
+from doorward.values.revocation import Acknowledgement, Revocation
+
+APPEND_WITHIN: Final = 2.0
+"""Seconds. A durable store that takes longer is away: every node is told first."""
+ASK_DURABLE_EVERY: Final = 0.1
+"""Seconds. Answers lie there only from nodes that do not reach Redis."""
+
+
+class ClusterRevocations:
+    def __init__(
+        self, durable: RevocationLog, feed: RedisFeed, following: Following, *, note: Callable[[str], None]
+    ) -> None:
+        self._durable = durable
+        self._feed = feed
+        self._following = following
+        self._note = note
+        self._asked: tuple[str, float, Sequence[Acknowledgement]] = ("", 0.0, ())
+
+    async def append(self, revocation: Revocation) -> int:
+        try:
+            async with asyncio.timeout(APPEND_WITHIN):
+                sequence = await self._durable.append(revocation)
+        except (StoreError, TimeoutError) as error:
+            away = error if isinstance(error, StoreError) else StoreError("the durable store does not answer")
+            await self._keep(revocation, away)
+            return 0
+        try:
+            await self._feed.publish(replace(revocation, sequence=sequence))
+        except StoreError as error:
+            self._following.doubt()
+            self._note(f"revocation {revocation.id} is durable and could not be published: {error}")
+        return sequence
+
+    async def _keep(self, revocation: Revocation, away: StoreError) -> None:
+        """Raises StoreError where it would be lost: nobody to tell, or no id by which it could be tried again."""
+        if not revocation.id:
+            raise away
+        try:
+            await self._feed.keep(replace(revocation, sequence=0))
+        except StoreError as error:
+            raise StoreError(f"{away}; and {error}") from error
+        self._following.hold(revocation)
+        self._note(f"revocation {revocation.id} is not durable yet: {away}")
+
+    async def read(self, *, after: int) -> Sequence[Revocation]:
+        following = self._following
+        following.seen()
+        try:
+            await following.refresh()
+            older = [] if following.knows_all_above(after) else await self._durable.read(after=after)
+        except StoreError as error:
+            raise LogBehindError(str(error), following.known(after=after)) from error
+        return [*(one for one in following.known(after=after) if not (older and one.sequence)), *older]
+
+    def touched(self) -> bool:
+        return self._following.touched()
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        id = acknowledgement.revocation
+        if self._following.has(id):
+            try:
+                await self._feed.acknowledge(acknowledgement)
+            except StoreError as error:
+                self._note(f"revocation {id} could not be acknowledged in Redis: {error}")
+            else:
+                if self._following.was_told(id):
+                    return
+        await self._durable.acknowledge(acknowledgement)
+
+    async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
+        durable, away = await self._durable_acknowledgements(id)
+        try:
+            answers = await self._feed.acknowledgements(id)
+        except StoreError as error:
+            if away is not None:
+                raise StoreError(f"{away}; and {error}") from error
+            answers = ()
+        by_worker = {(answer.node, answer.worker): answer for answer in (*durable, *answers)}
+        return [answer for _, answer in sorted(by_worker.items())]
+
+    async def _durable_acknowledgements(self, id: str) -> tuple[Sequence[Acknowledgement], StoreError | None]:
+        """Asked now and then: a command that waits for answers asks two hundred times a second."""
+        asked, at, found = self._asked
+        now = asyncio.get_running_loop().time()
+        if asked == id and now - at < ASK_DURABLE_EVERY:
+            return found, None
+        try:
+            found = await self._durable.acknowledgements(id)
+        except StoreError as error:
+            return (), error
+        self._asked = (id, now, found)
+        return found, None
+
+    async def forget(self, *, now: float) -> int:
+        forgotten = await self._durable.forget(now=now)
+        await self._feed.forget(self._following.forget(now=now))
+        return forgotten

@@ -1,0 +1,168 @@
+"""A Store of several nodes: keys, accounts, audit and the logs in a durable one, all that is of the moment in Redis.
+
+`durable` is a whole Store of its own (PostgreSQL, or SQLite where all nodes are on one machine).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from doorward.adapters.stores.cluster.bans import ClusterBans
+from doorward.adapters.stores.cluster.following import Following
+from doorward.adapters.stores.cluster.presence import ClusterPresence
+from doorward.adapters.stores.cluster.revocations import ClusterRevocations
+from doorward.adapters.stores.redis.feed import Link as FeedLink
+from doorward.adapters.stores.redis.feed import RedisFeed
+from doorward.ports import (
+    AuditStore,
+    BanStore,
+    Clock,
+    Entropy,
+    KeyStore,
+    Presence,
+    RateStore,
+    RevocationLog,
+    SlotStore,
+    Store,
+    StoreError,
+    TicketStore,
+)
+from doorward.values.revocation import Revocation
+
+
+class Link(FeedLink, Protocol):
+    """RedisLink, as far as the store needs it."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def check(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What Redis keeps. `begin` and `end` are of the life of this process's slots, once the link is open."""
+
+    tickets: TicketStore
+    rates: RateStore
+    slots: SlotStore
+    presence: Presence
+    begin: Callable[[], Awaitable[None]]
+    end: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears of what: `note` lines for our own log, `refused` why entries of the feed were dropped and how many, at
+    most once a second each, `made_durable` what this process has made durable at last."""
+
+    note: Callable[[str], None]
+    refused: Callable[[str, int], None]
+    made_durable: Callable[[Revocation], None]
+
+
+class ClusterStore:
+    """`key` signs what nodes tell each other. `follows`: this process serves connections, so it polls and listens.
+
+    One that does not, a command, is content with one of the two sides, unless it asks the other for something.
+    """
+
+    def __init__(
+        self,
+        durable: Store,
+        link: Link,
+        shared: Shared,
+        *,
+        key: bytes,
+        clock: Clock,
+        entropy: Entropy,
+        told: Told,
+        follows: bool,
+    ) -> None:
+        self._durable = durable
+        self._link = link
+        self._shared = shared
+        self._told = told
+        self._follows = follows
+        self._junk: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._feed = feed = RedisFeed(link, key=key, entropy=entropy, refused=self._refused)
+        self._following = following = Following(
+            durable=durable, feed=feed, clock=clock, entropy=entropy, note=told.note, made_durable=told.made_durable
+        )
+        self.tickets: TicketStore = shared.tickets
+        self.rates: RateStore = shared.rates
+        self.slots: SlotStore = shared.slots
+        self.revocations: RevocationLog = ClusterRevocations(durable.revocations, feed, following, note=told.note)
+        self.bans: BanStore = ClusterBans(durable.bans, feed, following, note=told.note)
+        self.presence: Presence = ClusterPresence(durable.presence, shared.presence, note=told.note)
+        self.keys: KeyStore = durable.keys
+        self.audit: AuditStore = durable.audit
+
+    async def open(self) -> None:
+        """Raises StoreError, with the key of the configuration that it is about, when either side can't be opened. A
+        command is told, and goes on with the other."""
+        sides = (("store.url", self._durable.open), ("store.cluster_url", self._open_shared))
+        failures: list[str] = []
+        for name, opening in sides:
+            try:
+                await opening()
+            except StoreError as error:
+                failures.append(f"{name}: {error}")
+            except BaseException:
+                await self._close_both()
+                raise
+        if len(failures) > (0 if self._follows else 1):
+            await self._close_both()
+            raise StoreError("; ".join(failures))
+        for failure in failures:
+            self._told.note(failure)
+        if self._follows:
+            self._tasks = [
+                asyncio.create_task(self._following.run(), name="durable log"),
+                asyncio.create_task(self._feed.listen(self._following.wake), name="feed"),
+                asyncio.create_task(self._tell_of_junk(), name="refused entries"),
+            ]
+
+    async def _open_shared(self) -> None:
+        await self._link.open()
+        await self._shared.begin()
+
+    async def close(self) -> None:
+        """May be called again. Raises StoreError where the durable side does not end in time."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._following.end()
+        self._tell()
+        await self._close_both()
+
+    async def _close_both(self) -> None:
+        try:
+            await self._shared.end()
+            await self._link.close()
+        finally:
+            await self._durable.close()
+
+    async def check(self) -> None:
+        """Raise StoreError unless a write to either side succeeds now."""
+        await asyncio.gather(self._durable.check(), self._link.check())
+
+    async def time(self) -> float | None:
+        return await self._durable.time()
+
+    def _refused(self, why: str, count: int) -> None:
+        self._junk[why] = self._junk.get(why, 0) + count
+
+    async def _tell_of_junk(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._tell()
+
+    def _tell(self) -> None:
+        junk, self._junk = self._junk, {}
+        for why, count in junk.items():
+            self._told.refused(why, count)

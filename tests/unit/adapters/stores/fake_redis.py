@@ -1,0 +1,198 @@
+"""A Redis in memory, as far as the feed knows one, ways to it that may be away, and a durable store that may be too."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from doorward.adapters.stores.memory import MemoryStore
+from doorward.adapters.stores.redis.feed import ANSWER, KEEP, KEPT, PUBLISH, SETTLE, STREAM
+from doorward.adapters.stores.redis.script import Script
+from doorward.ports import StoreError
+
+Id = tuple[int, int]
+
+
+class FakeRedis:
+    """Its stream, its hashes, and which life it is in."""
+
+    def __init__(self) -> None:
+        self.stream: list[tuple[Id, list[bytes]]] = []
+        self.hashes: dict[str, dict[str, bytes]] = {}
+        self.lives = 1
+        self.links: list[FakeLink] = []
+        self._last = 0
+        self.more = asyncio.Event()
+
+    def add(self, *fields: bytes, id: Id | None = None) -> Id:
+        """Whatever it is: any client may."""
+        self._last += 1
+        id = id or (1_000 + self._last, 0)
+        self.stream.append((id, list(fields)))
+        self.more.set()
+        return id
+
+    def flush(self) -> None:
+        self.stream.clear()
+        self.hashes.clear()
+
+    def restart(self, *, keeps: int | None = None) -> None:
+        """With the first `keeps` entries of the stream, or all of them."""
+        del self.stream[len(self.stream) if keeps is None else keeps :]
+        self.lives += 1
+
+    def run(self, script: Script, *arguments: Any, keys: tuple[str, ...]) -> Any:
+        if script is ANSWER:
+            field, text, _ = arguments
+            self.hashes.setdefault(keys[0], {})[field] = text
+            return 1
+        _, text, *id = arguments
+        if script is KEEP:
+            self.hashes.setdefault(KEPT, {})[id[0]] = text
+        elif script is SETTLE:
+            self.hashes.get(KEPT, {}).pop(id[0], None)
+        elif script is not PUBLISH:
+            raise ValueError(script.name)
+        assert keys[0] == STREAM
+        return self.add(b"n", text)
+
+    def call(self, *command: Any) -> Any:
+        match command:
+            case "XREVRANGE", _, "+", "-", "COUNT", count:
+                return _told(list(reversed(self.stream))[:count])
+            case "XRANGE", _, since, "+", "COUNT", count:
+                return _told([one for one in self.stream if one[0] >= _id(since)][:count])
+            case "HGETALL", key:
+                return [part for field, text in self.hashes.get(key, {}).items() for part in (field.encode(), text)]
+            case "DEL", key:
+                return int(self.hashes.pop(key, None) is not None)
+            case "SET", *_:
+                return b"OK"
+            case _:
+                raise ValueError(command)
+
+
+class FakeLink:
+    """One process's way there. `away`: nothing goes through. `loses`: what is published says it failed, and has."""
+
+    def __init__(self, redis: FakeRedis) -> None:
+        self.redis = redis
+        self.away = False
+        self.refuses: set[Script] = set()
+        self.calls: list[str] = []
+
+    async def open(self) -> None:
+        self._check()
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def check(self) -> None:
+        self._check()
+
+    async def call(self, key: str, *command: Any) -> Any:
+        self._check()
+        assert command[1] == key
+        self.calls.append(command[0])
+        await asyncio.sleep(0)
+        self._check()
+        return self.redis.call(*command)
+
+    async def run(self, script: Script, *arguments: Any, keys: tuple[str, ...]) -> Any:
+        self._check()
+        if script in self.refuses:
+            raise StoreError(f"{script.name} fails")
+        self.calls.append(script.name)
+        await asyncio.sleep(0)
+        self._check()
+        return self.redis.run(script, *arguments, keys=keys)
+
+    def life(self, key: str) -> str:
+        self._check()
+        return f"life {self.redis.lives}"
+
+    def reader(self, key: str) -> "FakeReader":
+        return FakeReader(self)
+
+    def _check(self) -> None:
+        if self.away:
+            raise StoreError("Redis is away")
+
+
+class FakeReader:
+    def __init__(self, link: FakeLink) -> None:
+        self._link = link
+        self.closed = False
+
+    async def ask(self, *command: Any, within: float) -> Any:
+        at = _id(command[-1])
+        redis = self._link.redis
+        while True:
+            if self._link.away:
+                raise StoreError("Redis is away")
+            found = [one for one in redis.stream if one[0] > at][:1]
+            if found:
+                return [[STREAM.encode(), _told(found)]]
+            redis.more.clear()
+            await redis.more.wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Durable(MemoryStore):
+    """A durable store in memory that may be away, or gone in the middle of it. `tells`: it says when it was touched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.breaks_after = False
+        self.tells = False
+        self.appends = self.reads = 0
+        self._log = self.revocations
+        self.revocations = _Switched(self, self.revocations)
+        self.bans = _Switched(self, self.bans)
+        self.presence = _Switched(self, self.presence)
+        self.audit = _Switched(self, self.audit)
+
+    async def kept(self) -> list[str]:
+        """The ids in its log, in order, whether it is away or not."""
+        return [one.id for one in await self._log.read(after=0)]
+
+    async def check(self) -> None:
+        if self.away:
+            raise StoreError("PostgreSQL is away")
+
+    async def open(self) -> None:
+        await self.check()
+
+
+class _Switched:
+    def __init__(self, durable: Durable, inner: Any) -> None:
+        self._durable = durable
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name == "touched":
+            return lambda: self._durable.tells and found()
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            await asyncio.sleep(0)
+            await self._durable.check()
+            self._durable.appends += name == "append"
+            self._durable.reads += name == "read"
+            answer = await found(*arguments, **named)
+            if self._durable.breaks_after:
+                raise StoreError("it was done, and its answer was lost")
+            return answer
+
+        return call
+
+
+def _id(text: str) -> Id:
+    first, _, second = text.partition("-")
+    return int(first), int(second)
+
+
+def _told(entries: Sequence[tuple[Id, list[bytes]]]) -> list[list[Any]]:
+    return [[f"{id[0]}-{id[1]}".encode(), list(fields)] for id, fields in entries]
