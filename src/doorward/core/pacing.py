@@ -33,8 +33,8 @@ def turns(count: int, *, rate: float, closing: float, phase: float = 0.0) -> Ite
 
     The closes are spread over `closing` seconds, evenly to a second; so whoever can't read a delay is spread as well as
     that time allows. The returns are `rate` a second: where the closes alone are slower than that, everybody is told
-    `SOONEST`, and where they are faster, the returns go on for as long as it takes. `phase` (0 to 1) shifts them within
-    their spacing: other processes have others.
+    `SOONEST`, and where they are faster, the returns go on for as long as it takes. `phase` (0 to 1) shifts them by a
+    part of what the rate leaves between two: other processes have others.
     """
     if count == 0:
         return iter(())
@@ -43,6 +43,7 @@ def turns(count: int, *, rate: float, closing: float, phase: float = 0.0) -> Ite
     span = closing - 1.0  # a close may be a second later than its place, where that saves a fraction of a delay
     spacing = max(1.0 / rate, span / count)
     excess = spacing - span / count
+    phase /= rate * spacing  # where they are few in a long time, the first need not wait for its place
 
     def late(place: int) -> int:
         """By how many whole seconds the return of this place is later than its close alone would make it."""

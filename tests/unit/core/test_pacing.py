@@ -13,6 +13,12 @@ def test_closes_that_are_slow_enough_need_no_delays() -> None:
     assert list(turns(4, rate=200.0, closing=9.0)) == [Turn(0.0, 1), Turn(2.0, 1), Turn(4.0, 1), Turn(6.0, 1)]
 
 
+def test_the_first_goes_at_once_however_much_time_there_is() -> None:
+    assert [turn.after for turn in turns(6, rate=200.0, closing=3595.0, phase=0.9)][:2] == pytest.approx(
+        [0, 599], abs=0.1
+    )
+
+
 def test_closes_that_are_faster_than_the_rate_are_told_later_and_later() -> None:
     """8 in 5 s, back at one a second: closes stay spread, and nobody comes in a second that is taken."""
     plan = list(turns(8, rate=1.0, closing=5.0))
