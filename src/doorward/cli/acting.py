@@ -36,9 +36,9 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
     from doorward.ports import StoreError
 
     config = loaded(path)
-    if config.store_path is None:
+    if config.store_is_memory:
         fail("the store is memory:, which no other process can reach", hint="set store.url", code=Exit.USAGE)
-    if not makes and not config.store_path.exists():
+    if not makes and config.store_path is not None and not config.store_path.exists():
         fail(
             f"there is no store at {config.store_path}: no gateway of this configuration has run",
             hint="running elsewhere? -c FILE names its configuration",
@@ -52,18 +52,20 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
         return asyncio.run(run())
     except StoreError as error:
         hint = "is the disk full, or another process holding it?"
-        if "not a database" in str(error):
+        if config.store_is_postgres:
+            hint = "is the server there, and does store.url name it, its database and a role that may enter?"
+        elif "not a database" in str(error):
             hint = f"{config.store_path} is no SQLite file, or a damaged one: move it away, or mend store.url"
         fail(f"the store does not answer: {error}", hint=hint)
     except (KeyFileError, KeysError) as error:
-        fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_path}", code=Exit.USAGE)
+        fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_name}", code=Exit.USAGE)
 
 
 def warn_if_alone(tools: "Opened", nodes: int) -> None:
     """Say that no gateway hears this, which is the commonest mistake: the wrong folder, or another configuration."""
     if nodes == 0:
         warn(
-            f"no gateway is running on this store ({tools.config.store_path}). It counts when one starts; running "
+            f"no gateway is running on this store ({tools.config.store_name}). It counts when one starts; running "
             "elsewhere? use -c FILE"
         )
 

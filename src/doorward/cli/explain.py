@@ -59,7 +59,7 @@ def explain(
     wire = Wire(address=address, tls=parts.scheme in {"wss", "https"})
 
     async def work(tools: "Opened") -> "Explanation":
-        dry = DryAnswers(tools.answers, tools.store, tools.clock, shared=tools.config.workers > 1)
+        dry = DryAnswers(tools.answers, tools.store, tools.clock, shared=tools.config.counts_are_shared)
         return await run(parse_head(head), wire, tools.rules, dry, tools.clock)
 
     found = act(config, work, makes=True)

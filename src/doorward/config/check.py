@@ -4,12 +4,14 @@ PRODUCT section 4, "It does not start on"; SECURITY TRN-01, ORG-02, JWT-04 and -
 """
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel
 
+from doorward.adapters.stores.postgres import url as postgres
 from doorward.config.check_routes import GATEWAY_ROUTE_CHECKS, ROUTE_CHECKS, missing_backends
 from doorward.config.config import Config, Form
 from doorward.config.grammar import Listen
@@ -132,10 +134,15 @@ def _store(config: Config) -> Iterator[Fault]:
             yield Fault(key, "is not a SQLite URL", "sqlite:///doorward.db, or sqlite:////var/lib/doorward/doorward.db")
         elif not path.parent.is_dir():
             yield Fault(key, "lies in a folder that is not there", "make the folder first")
-    elif url.startswith(("postgresql://", "postgres://")):
-        yield Fault(key, "is not in this version", "PostgreSQL comes later: use sqlite:///doorward.db")
+    elif config.store_is_postgres:
+        wrong = postgres.fault(url)
+        if wrong:
+            yield Fault(key, wrong, "or DOORWARD_STORE__URL_FILE, the name of a file that holds it")
+        elif find_spec("psycopg") is None:
+            yield Fault(key, "needs a library that is not installed", "pip install 'doorward[postgres]'")
     else:
-        yield Fault(key, "is no store that this version knows", '"sqlite:///doorward.db" or "memory:"')
+        hint = '"sqlite:///doorward.db", "postgresql://user:password@host/database" or "memory:"'
+        yield Fault(key, "is no store that this version knows", hint)
     if config.audit_file is not None and not config.audit_file.parent.is_dir():
         yield Fault(("audit", "file"), "lies in a folder that is not there", "make the folder first")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 from pathlib import Path
 
+from doorward.adapters.stores.postgres import url as postgres
 from doorward.config.grammar import Listen
 from doorward.config.problem import Fault, Key, Problem, shown
 from doorward.config.schema import Settings
@@ -96,6 +97,10 @@ class Locations:
             source=source or self.file,
         )
 
+    def is_in_file(self, key: Key) -> bool:
+        """Whether the file itself says it, and not a variable, a file that one names, or a flag."""
+        return bool(self.file) and not self._elsewhere(key)
+
     def _elsewhere(self, key: Key) -> str:
         for length in range(len(key), 0, -1):
             if key[:length] in self.elsewhere:
@@ -115,7 +120,7 @@ class Config:
     """Everything that `doorward run` is told.
 
     `node` None: the host's name and a random id, made at start. `hosts` as Rules has them. `max_connections` is per
-    process. `handshake_rate` is a node's, per second. `store_path` None: the store is memory. `audit_file` None: no
+    process. `handshake_rate` is a node's, per second. `store_path` None: the store is no file. `audit_file` None: no
     file. `key_sources` is by issuer, our own left out; `backends` by the route's name, less routes that have none.
     """
 
@@ -150,3 +155,23 @@ class Config:
     settings: Settings = field(repr=False)
     warnings: tuple[Problem, ...] = ()
     locations: Locations = field(default=Locations(), repr=False)
+
+    @property
+    def store_is_memory(self) -> bool:
+        return self.store_url == "memory:"
+
+    @property
+    def store_is_postgres(self) -> bool:
+        return postgres.is_postgres(self.store_url)
+
+    @property
+    def counts_are_shared(self) -> bool:
+        """Rates and slots lie in the store, where other processes see them."""
+        return self.workers > 1 or self.store_is_postgres
+
+    @property
+    def store_name(self) -> str:
+        """The durable store as a message names it: its URL may hold a password."""
+        if self.store_is_postgres:
+            return f"PostgreSQL at {', '.join(postgres.hosts(self.store_url)) or 'this machine'}"
+        return str(self.store_path or "memory")

@@ -31,6 +31,10 @@ YEARS: Final = 10 * 365 * 86400.0
 
 def make_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
     """`process` names this process among those that share the store; `shared`: rates and slots are rows in it."""
+    if config.store_is_postgres:
+        from doorward.adapters.stores.postgres.store import PostgresStore  # noqa: PLC0415 - an extra brings its library
+
+        return PostgresStore(config.store_url, clock=clock, process=process)
     if config.store_path is None:
         return MemoryStore()
     return SqliteStore(config.store_path, clock=clock, process=process, shared=shared)
@@ -122,7 +126,9 @@ async def opened(config: Config, *, report: Report) -> AsyncIterator[Opened]:
     """Open what a command needs, and close it. Raises StoreError, KeyFileError, KeysError."""
     clock, entropy = SystemClock(), SystemEntropy()
     rules = rules_of(config)
-    store = make_store(config, clock=clock, process=f"command:{entropy.bytes(6).hex()}", shared=config.workers > 1)
+    store = make_store(
+        config, clock=clock, process=f"command:{entropy.bytes(6).hex()}", shared=config.counts_are_shared
+    )
     await store.open()
     try:
         await set_by(store, clock)

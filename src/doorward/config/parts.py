@@ -253,7 +253,7 @@ class Parts:
         try:
             await self._keyring.open()
         except KeyFileError as error:
-            raise StartError(f"{error} Put the old key back, or move {self.terms.config.store_path} away") from error
+            raise StartError(f"{error} Put the old key back, or move {self.terms.config.store_name} away") from error
         self._sinks.hear(self.events)
         await self._tending.start()
         if self._neighbours is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from doorward.adapters.stores.postgres import url as postgres
 from doorward.config.config import Config, Form
 from doorward.config.load import in_order
 from doorward.config.problem import Fault, Key, Problem, warning
@@ -105,10 +106,23 @@ def _admin(config: Config) -> Iterator[Fault]:
 
 
 def _store(config: Config) -> Iterator[Fault]:
-    if config.store_path is None:
+    if config.store_is_memory:
         yield Fault(("store", "url"), "is memory: a restart forgets every revocation", "sqlite:///doorward.db")
-    else:
+    elif config.store_is_postgres:
+        yield from _postgres(config)
+    elif config.store_path is not None:
         yield from _mode(config.store_path, ("store", "url"), "holds identities and wrapped keys")
+
+
+def _postgres(config: Config) -> Iterator[Fault]:
+    far = [host for host in postgres.hosts(config.store_url) if not _is_this_machine(host)]
+    if far and postgres.options(config.store_url).get("sslmode") != "verify-full":
+        hint = "add ?sslmode=verify-full, and &sslrootcert=FILE (or sslrootcert=system) for who signed its certificate"
+        yield Fault(("store", "url"), "reaches PostgreSQL without being sure who it is", hint)
+
+
+def _is_this_machine(host: str) -> bool:
+    return host == "localhost" or host.startswith(("/", "@")) or _is_loopback(host)
 
 
 def _files(config: Config) -> Iterator[Fault]:
@@ -128,8 +142,10 @@ def _files(config: Config) -> Iterator[Fault]:
 
 def _holds_secret(config: Config) -> bool:
     settings = config.settings
-    return any(issuer.secret is not None for issuer in settings.issuers) or any(
-        route.assertion_secret is not None for route in settings.routes
+    return (
+        any(issuer.secret is not None for issuer in settings.issuers)
+        or any(route.assertion_secret is not None for route in settings.routes)
+        or (postgres.holds_password(config.store_url) and config.locations.is_in_file(("store", "url")))
     )
 
 

@@ -83,7 +83,9 @@ class OriginsTable(Table):
 
 
 class StoreTable(Table):
-    url: Text = key("sqlite:///doorward.db", 'the durable store; "memory:" for tests', repr=False)
+    url: Text = key(
+        "sqlite:///doorward.db", 'the durable store; or "postgresql://…", or "memory:" for tests', repr=False
+    )
     cluster_url: str = key("", '"redis://…" for several nodes', repr=False)
     live_when_unavailable: Annotated[str, words("keep", "close")] = key("keep", "live connections without the store")
 

@@ -13,7 +13,8 @@ from doorward.config.environment import leaves
 from doorward.config.schema import Settings
 from doorward.values.secret import MASK
 
-_USER: Final = re.compile(r"(?<=://)[^/@]*@")
+_USER: Final = re.compile(r"(?<=://)\S*@")  # to the last @: a / or @ in a password that should be escaped hides nothing
+_OPTION: Final = re.compile(r"(?<=[?&])([a-z_]*(?:password|secret)=)[^&]*", re.IGNORECASE)
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_\-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
@@ -31,7 +32,7 @@ def effective(config: Config) -> dict[str, Any]:
         if route["without_origin"] is None:
             route["without_origin"] = tree["origins"]["without_origin"]
     for name in ("url", "cluster_url"):
-        tree["store"][name] = _USER.sub(f"{MASK}@", tree["store"][name])
+        tree["store"][name] = _OPTION.sub(rf"\1{MASK}", _USER.sub(f"{MASK}@", tree["store"][name]))
     found = _without_none(tree)
     if not isinstance(found, dict):
         raise TypeError("settings are a table")

@@ -5,7 +5,7 @@ import pytest
 from doorward.config.problem import Severity
 from doorward.config.production import audit
 from tests.unit.config.certificates import NOW, write_pair
-from tests.unit.config.making import ISSUER, ROUTE, SECRET, good
+from tests.unit.config.making import ISSUER, ROUTE, SECRET, good, private
 
 SERVER = (
     '[server]\nlisten = "0.0.0.0:443"\npublic_url = "https://rt.acme.dev"\nworkers = 2\n'
@@ -117,6 +117,35 @@ def test_a_secret_in_a_file_that_everybody_can_read(tmp_path) -> None:
     (tmp_path / "doorward.toml").chmod(0o600)
     assert audited(tmp_path, text) == []
     assert ("issuers[0].secret", "stands in the configuration") in audited(tmp_path, text, severity=Severity.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("url", "fit"),
+    [
+        ("postgresql://u@10.0.0.5/d", False),
+        ("postgresql://u@db.acme.dev/d?sslmode=require", False),
+        ("postgresql://u@/d?host=db.acme.dev", False),
+        ("postgresql://u@localhost,db.acme.dev/d", False),
+        ("postgresql://u@db.acme.dev/d?sslmode=verify-full&sslrootcert=ca.pem", True),
+        ("postgresql://u@localhost/d", True),
+        ("postgresql://u@[::1]:5433/d", True),
+        ("postgresql:///d?host=/run/postgresql", True),
+    ],
+)
+def test_postgresql_elsewhere_is_reached_by_tls_that_knows_its_name(tmp_path, url, fit) -> None:
+    found = audited(tmp_path, f'{FIT}[store]\nurl = "{url}"\n')
+    assert found == ([] if fit else [("store.url", "reaches PostgreSQL without being sure who it is")])
+
+
+def test_a_password_of_the_store_in_a_file_that_everybody_can_read(tmp_path) -> None:
+    url = "postgresql://u:hunter2@localhost/d"
+    good(tmp_path, "")
+    (tmp_path / "doorward.toml").chmod(0o644)
+    assert audited(tmp_path, f'{FIT}[store]\nurl = "{url}"\n') == [("", "holds a secret and can be read by every user")]
+    private(tmp_path / "url", url + "\n")
+    config = good(tmp_path, FIT, environment={"DOORWARD_STORE__URL_FILE": "url"})
+    assert config.store_url == url
+    assert [one for one in audit(config, now=NOW.timestamp(), user=1000) if one.severity is Severity.ERROR] == []
 
 
 def test_root_and_an_old_certificate(tmp_path) -> None:

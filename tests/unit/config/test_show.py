@@ -50,15 +50,28 @@ def test_secrets_are_masked(tmp_path) -> None:
     assert effective(config)["issuers"][0]["secret"] == "***"
 
 
-def test_a_password_in_a_stores_url_is_masked(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:hunter2@h/d", "postgresql://***@h/d"),
+        ("postgresql://u:hun/ter@2@h/d", "postgresql://***@h/d"),
+        ("redis://:hunter2@h:6379/0", "redis://***@h:6379/0"),
+        ("postgresql://h/d?sslpassword=hunter2&sslmode=require", "postgresql://h/d?sslpassword=***&sslmode=require"),
+    ],
+)
+def test_a_password_in_a_stores_url_is_masked(tmp_path, url, shown) -> None:
     config = good(tmp_path, "")
-    settings = config.settings.model_copy(
-        update={"store": config.settings.store.model_copy(update={"url": "postgresql://u:hunter2@h/d"})}
-    )
+    settings = config.settings.model_copy(update={"store": config.settings.store.model_copy(update={"url": url})})
     tree = effective(
         type(config)(**{**{name: getattr(config, name) for name in config.__slots__}, "settings": settings})
     )
-    assert tree["store"]["url"] == "postgresql://***@h/d"
+    assert tree["store"]["url"] == shown
+
+
+def test_a_store_is_named_without_its_password(tmp_path) -> None:
+    config = good(tmp_path, '[store]\nurl = "postgresql://u:hunter2@db.test:5433,[::1]/d"\n')
+    assert config.store_name == "PostgreSQL at db.test, ::1"
+    assert "hunter2" not in repr(config)
 
 
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "\x00\x7f\t", "ü€", "# x", "''", "{a}"])

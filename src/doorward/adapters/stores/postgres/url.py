@@ -29,6 +29,10 @@ def fault(url: str) -> str:
     return ""
 
 
+def holds_password(url: str) -> bool:
+    return is_postgres(url) and ":" in url.partition("://")[2].rpartition("@")[0]
+
+
 def hosts(url: str) -> tuple[str, ...]:
     """The hosts' names, without ports; a folder is that of a local socket. None: libpq's default, this machine."""
     found = _URL.fullmatch(url)
