@@ -162,6 +162,8 @@ class RedisLink:
         if self._lines is None:
             raise self._away()
         if len(self._waiting) >= self._most_waiting:
+            self._trim()
+        if len(self._waiting) >= self._most_waiting:
             raise StoreError(f"{self._most_waiting} calls wait for {self._address.shown} already")
         until = self._loop.time() + self._deadline
         future = self._loop.create_future()

@@ -46,8 +46,8 @@ class TicketSeal:
         seal, text = sealed[:_SIZE], sealed[_SIZE:]
         if not hmac.compare_digest(seal, self._seal(text, digest, life)):
             raise SealError("the seal does not fit")
-        fields = json.loads(text)
         try:
+            fields = json.loads(text)
             return Ticket(
                 digest=digest,
                 principal=principal_of(fields["principal"]),
@@ -57,7 +57,7 @@ class TicketSeal:
                 path=fields["path"],
                 origin=fields["origin"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreError("a stored ticket can't be read") from error
 
     def _seal(self, text: bytes, digest: bytes, life: str) -> bytes:

@@ -27,9 +27,9 @@ def read_slots(answer: Any, *, asked: Node) -> list[Node]:
         for first, last, (host, port, *_), *_ in answer:
             node = (host.decode() if host else asked[0], int(port))
             if not 0 <= first <= last < SLOTS:
-                raise SlotMapError(f"slots {first} to {last} are none")
+                raise ValueError(f"slots {first} to {last}")
             masters[first : last + 1] = [node] * (last + 1 - first)
-    except (AttributeError, TypeError, UnicodeDecodeError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise SlotMapError("CLUSTER SLOTS was not understood") from error
     whole = [node for node in masters if node is not None]
     if len(whole) != SLOTS:
