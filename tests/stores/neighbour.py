@@ -1,6 +1,6 @@
-"""Another process over the same SQLite file: does what its standard input says, and answers, in lines of JSON.
+"""Another process over the same SQLite file or PostgreSQL: does what its standard input says, and answers, in JSON.
 
-`python -m tests.stores.neighbour PATH PROCESS`. Prints "ready" first. What stands in one line is begun at once.
+`python -m tests.stores.neighbour PATH-OR-URL PROCESS`. Prints "ready" first. What stands in one line is begun at once.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store, StoreError
 from doorward.values.question import Slot
@@ -56,8 +57,14 @@ async def attempt(store: Store, what: str, *, arguments: list[Any]) -> object:
         return f"StoreError: {error}"
 
 
+def store_at(place: str, process: str) -> Store:
+    if place.startswith("postgresql://"):
+        return PostgresStore(place, clock=StillClock(), process=process, own_time=True)
+    return SqliteStore(place, clock=StillClock(), process=process, shared=True)
+
+
 async def main() -> None:
-    store = SqliteStore(sys.argv[1], clock=StillClock(), process=sys.argv[2], shared=True)
+    store = store_at(*sys.argv[1:])
     await store.open()
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
@@ -69,8 +76,8 @@ async def main() -> None:
 class Neighbour:
     """The test's side. `async with`: kill -9 at the end, if it has not ended before."""
 
-    def __init__(self, path: Path, process: str) -> None:
-        self._command = [sys.executable, "-m", "tests.stores.neighbour", str(path), process]
+    def __init__(self, place: Path | str, process: str) -> None:
+        self._command = [sys.executable, "-m", "tests.stores.neighbour", str(place), process]
 
     async def __aenter__(self) -> "Neighbour":
         pipe = asyncio.subprocess.PIPE
