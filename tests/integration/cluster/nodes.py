@@ -64,6 +64,7 @@ class Ledger:
     """What the cluster has promised so far."""
 
     revoked: dict[str, str] = field(default_factory=dict)  # subject -> a token of before
+    answered: dict[str, list[tuple["Node", int]]] = field(default_factory=dict)  # subject -> nodes, as which process
     spent: dict[str, int] = field(default_factory=dict)  # ticket -> how often it opened a connection
 
 
@@ -186,6 +187,7 @@ class Cluster:
         printed = Printed(code, text, begun, time.monotonic())
         if _SUMMARY.search(text):
             self.ledger.revoked[subject] = token
+            self.ledger.answered[subject] = [(one, one.pid) for one in self.alive if one.name not in printed.silent]
         return printed
 
     # what stands in the stores
@@ -242,9 +244,11 @@ class Cluster:
         await until(self._all_logged, f"{set(self.ledger.revoked) - set(self.logged())} are in the log")
         logged = self.logged()
         assert all(logged.count(subject) == 1 for subject in self.ledger.revoked), f"once each: {logged}"
-        for node in self.alive:
-            for subject in self.ledger.revoked:
-                await node.audited(kind="revocation", subject=subject)
+        for subject in self.ledger.revoked:
+            for node, pid in self.ledger.answered[subject]:
+                if node.lives and node.pid == pid:
+                    await node.audited(kind="revocation", subject=subject)
+            assert any(node.events(kind="revocation", subject=subject) for node in self.nodes), subject
         await self.counts()
 
     async def _all_logged(self) -> bool:

@@ -1,10 +1,13 @@
 """A disk that is full: no promise is made that can't be kept, and what was kept back is written once there is room."""
 
-import resource
-from collections.abc import Iterator
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import DEVNULL
 
+import psycopg
 import pytest
 
 from tests.integration.cluster.nodes import Cluster, all_chat, all_revoked, clustered, until
@@ -16,43 +19,52 @@ pytestmark = pytest.mark.servers
 
 # A segment of PostgreSQL's own log is as long as this, and goes on being written; a table that is longer can't grow.
 MOST = 16 * 1024 * 1024
-# Twenty-odd MB of rows that nobody sees, for they were rolled back: the next one has to go behind them.
+# Rows that nobody sees, for they are rolled back; the next one has to go behind them.
 BLOAT = """
 BEGIN;
 INSERT INTO doorward_revocations
-SELECT 1000000000 + n, 'bloat-' || n, 'identity', 'bloat', NULL, NULL, 0, 'close', repeat('x', 1000), 0, '', '[]'
+SELECT 1000000000 + n, 'bloat-' || n, 'identity', 'bloat', NULL, NULL, 0, 'close', repeat('x', {wide}), 0, '', '[]'
 FROM generate_series(1, 20000) AS n;
 ROLLBACK
 """
 
 
 @contextmanager
-def no_file_grows_beyond(pids: list[int], most: int) -> Iterator[None]:
-    """EFBIG where it would be ENOSPC: PostgreSQL takes the one as the other, and needs no file system of its own."""
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-    for pid, (_, hard) in before.items():
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
+def no_file_grows_beyond(pids: Callable[[], list[int]], most: int, *, owner: Path) -> Iterator[None]:
+    """EFBIG where it would be ENOSPC: who writes takes the one as the other, and needs no file system of its own.
+
+    The first process has it and all that come of it. Whoever owns `owner` asks for it: nobody else may.
+    """
+    stands = owner.stat()
+    asks_as = [f"--reuid={stands.st_uid}", f"--regid={stands.st_gid}", "--clear-groups"] if os.geteuid() == 0 else []
+
+    def limit(soft: str) -> None:
+        for pid in pids():
+            with suppress(subprocess.CalledProcessError):  # it has ended meanwhile
+                subprocess.run(
+                    ["setpriv", *asks_as, "prlimit", "--pid", str(pid), f"--fsize={soft}:"], check=True, stderr=DEVNULL
+                )
+
+    limit(str(most))
     try:
         yield
     finally:
-        for pid, limits in before.items():
-            with suppress(ProcessLookupError):
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+        limit("unlimited")
 
 
 @contextmanager
 def full(postgres: Postgres, cluster: Cluster) -> Iterator[None]:
     """Not one revocation more goes into the table."""
     with postgres.connect(cluster.store_url) as connection:
-        connection.execute(BLOAT)
-    with no_file_grows_beyond(postgres.pids(), MOST):
+        connection.execute(BLOAT.format(wide=1000).encode())
+    with no_file_grows_beyond(postgres.pids, MOST, owner=postgres.data):
+        for wide in (1000, 0):  # into what is left of its pages
+            with (
+                postgres.connect(cluster.store_url) as connection,
+                pytest.raises(psycopg.Error, match="could not extend"),
+            ):
+                connection.execute(BLOAT.format(wide=wide).encode())
         yield
-        living = postgres.pids()
-    # sessions that began meanwhile have it from the first process
-    for pid in living:
-        with suppress(ProcessLookupError):
-            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
 
 
 async def test_of_postgresql_behind_redis(
@@ -103,7 +115,8 @@ async def test_of_the_audit_file(database: str, redis: RedisServer, tmp_path: Pa
         node = cluster[1]
         others, victims = await cluster.bystanders(), await cluster.inside("victim")
         await node.audited(kind="handshake", subject="victim", count=2)
-        with no_file_grows_beyond([node.pid], node.audit_file().stat().st_size):
+        audit = node.audit_file()
+        with no_file_grows_beyond(lambda: [node.pid], audit.stat().st_size, owner=audit):
             printed = await cluster.revoke("victim")
             assert (printed.code, printed.figures) == (0, (4, 2, 2)), printed.text
             await all_revoked(victims)
