@@ -6,8 +6,10 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from doorward.adapters.admin import asked as bodies
 from doorward.adapters.admin import models, shown
-from doorward.adapters.admin.models import AddressBanAsked, IssuerTarget, RolesAsked, TenantTarget, last
+from doorward.adapters.admin.asked import AddressBanAsked, IssuerTarget, RolesAsked, TenantTarget
+from doorward.adapters.admin.models import last
 from doorward.adapters.admin.operations import Answered, Call, Failed, Operation
 from doorward.core.administering import is_recent
 from doorward.core.auditing import mask
@@ -20,7 +22,7 @@ STEP_UP: Final = Failed(401)
 
 
 async def connections(call: Call) -> Answered:
-    asked: models.ConnectionsAsked = call.parameters
+    asked: bodies.ConnectionsAsked = call.parameters
     page = await call.administration.connections(asked.wanted, after=asked.behind, limit=asked.limit)
     row = last(page)
     rows = [shown.connection(one) for one in page.rows]
@@ -35,7 +37,7 @@ async def connection(call: Call) -> Answered | Failed:
 
 
 async def close(call: Call) -> Answered | Failed:
-    asked: models.CloseAsked = call.body or models.CloseAsked()
+    asked: bodies.CloseAsked = call.body or bodies.CloseAsked()
     done = await call.administration.close(call.id, cause=asked.cause, key=call.key, by=by_line(call.administrator))
     if isinstance(done, KeyTaken):
         return _taken(done)
@@ -45,7 +47,7 @@ async def close(call: Call) -> Answered | Failed:
 
 
 async def revocations(call: Call) -> Answered:
-    asked: models.RevocationsAsked = call.parameters
+    asked: bodies.RevocationsAsked = call.parameters
     page = await call.administration.revocations(before=asked.before, limit=asked.limit)
     rows = [shown.revocation(one) for one in page.rows]
     return Answered(200, models.Revocations.model_construct(revocations=rows, next=_below(page.rows, more=page.more)))
@@ -55,7 +57,7 @@ def _below(rows: tuple[Revocation, ...], *, more: bool) -> int | None:
     """Where the next page begins. One of nothing but what has no place yet is followed by the log's end."""
     if not more:
         return None
-    return rows[-1].sequence or models.LARGEST
+    return rows[-1].sequence or bodies.LARGEST
 
 
 async def revocation(call: Call) -> Answered | Failed:
@@ -70,7 +72,7 @@ async def revocation(call: Call) -> Answered | Failed:
 
 
 async def revoke(call: Call) -> Answered | Failed:
-    asked: models.EndAsked | RolesAsked = call.body
+    asked: bodies.EndAsked | RolesAsked = call.body
     wide = isinstance(asked.target, TenantTarget | IssuerTarget)
     if wide and not is_recent(call.administrator, now=call.administration.now):
         return STEP_UP
@@ -87,9 +89,9 @@ async def revoke(call: Call) -> Answered | Failed:
     return Answered(201, shown.outcome(done), location=f"/api/revocations/{done.revocation.id}", did=_did(done))
 
 
-def _target(asked: models.SomebodysTarget | TenantTarget | IssuerTarget) -> Target:
+def _target(asked: bodies.SomebodysTarget | TenantTarget | IssuerTarget) -> Target:
     issuer = None if isinstance(asked, IssuerTarget) else asked.issuer
-    tenant = asked.tenant if isinstance(asked, models.SomebodysTarget) else None
+    tenant = asked.tenant if isinstance(asked, bodies.SomebodysTarget) else None
     return Target(kind=TargetKind(asked.kind), value=asked.value, issuer=issuer, tenant=tenant)
 
 
@@ -111,7 +113,7 @@ def _did(done: Done) -> str:
 
 
 async def bans(call: Call) -> Answered:
-    asked: models.BansAsked = call.parameters
+    asked: bodies.BansAsked = call.parameters
     page = await call.administration.bans(after=asked.after, limit=asked.limit)
     row = last(page)
     rows = [shown.ban(one) for one in page.rows]
@@ -119,7 +121,7 @@ async def bans(call: Call) -> Answered:
 
 
 async def ban(call: Call) -> Answered:
-    asked: AddressBanAsked | models.SubjectBanAsked = call.body
+    asked: AddressBanAsked | bodies.SubjectBanAsked = call.body
     now = call.administration.now
     wanted = Ban(
         network=ip_network(asked.address, strict=False) if isinstance(asked, AddressBanAsked) else None,
@@ -131,7 +133,7 @@ async def ban(call: Call) -> Answered:
         expires_at=None if asked.expires_in is None else now + asked.expires_in,
         by=by_line(call.administrator),
     )
-    if isinstance(asked, models.SubjectBanAsked):
+    if isinstance(asked, bodies.SubjectBanAsked):
         wanted = replace(wanted, subject=asked.subject, issuer=asked.issuer, tenant=asked.tenant)
     held, new = await call.administration.ban(wanted)
     before = "none" if new else f"ban {held.id} says so already"
@@ -173,7 +175,7 @@ OPERATIONS: Final = (
         "Live connections on all nodes, newest first",
         connections,
         {200: ("A page of them.", models.Connections)},
-        parameters=models.ConnectionsAsked,
+        parameters=bodies.ConnectionsAsked,
     ),
     Operation(
         "GET",
@@ -182,7 +184,7 @@ OPERATIONS: Final = (
         "One live connection",
         connection,
         {200: ("The connection.", models.Connection)},
-        id=TypeAdapter(models.ConnectionId),
+        id=TypeAdapter(bodies.ConnectionId),
     ),
     Operation(
         "POST",
@@ -192,8 +194,8 @@ OPERATIONS: Final = (
         close,
         {200: ("It is closed, or a node has not answered.", models.Outcome)},
         role=AdminRole.OPERATOR,
-        id=TypeAdapter(models.ConnectionId),
-        body=TypeAdapter(models.CloseAsked),
+        id=TypeAdapter(bodies.ConnectionId),
+        body=TypeAdapter(bodies.CloseAsked),
         body_required=False,
         keyed=True,
     ),
@@ -204,7 +206,7 @@ OPERATIONS: Final = (
         "The revocations that still count, newest first",
         revocations,
         {200: ("A page of them.", models.Revocations)},
-        parameters=models.RevocationsAsked,
+        parameters=bodies.RevocationsAsked,
     ),
     Operation(
         "POST",
@@ -214,7 +216,7 @@ OPERATIONS: Final = (
         revoke,
         {201: ("It is in the log, and these nodes have acted.", models.Outcome)},
         role=AdminRole.OPERATOR,
-        body=TypeAdapter(models.RevocationAsked),
+        body=TypeAdapter(bodies.RevocationAsked),
         keyed=True,
         recent=True,
     ),
@@ -225,7 +227,7 @@ OPERATIONS: Final = (
         "One revocation, and which workers have acted on it",
         revocation,
         {200: ("The revocation.", models.RevocationSeen)},
-        id=TypeAdapter(models.RevocationId),
+        id=TypeAdapter(bodies.RevocationId),
     ),
     Operation(
         "GET",
@@ -234,7 +236,7 @@ OPERATIONS: Final = (
         "The bans that have not expired",
         bans,
         {200: ("A page of them.", models.Bans)},
-        parameters=models.BansAsked,
+        parameters=bodies.BansAsked,
     ),
     Operation(
         "POST",
@@ -244,7 +246,7 @@ OPERATIONS: Final = (
         ban,
         {201: ("The ban.", models.Ban), 200: ("One that says the same, for as long, was there.", models.Ban)},
         role=AdminRole.OPERATOR,
-        body=TypeAdapter(models.BanAsked),
+        body=TypeAdapter(bodies.BanAsked),
     ),
     Operation(
         "DELETE",
@@ -254,7 +256,7 @@ OPERATIONS: Final = (
         unban,
         {200: ("The ban that was lifted.", models.Ban)},
         role=AdminRole.OPERATOR,
-        id=TypeAdapter(models.BanId),
+        id=TypeAdapter(bodies.BanId),
         id_is_number=True,
     ),
     Operation(

@@ -9,8 +9,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
-from doorward.adapters.admin import models
-from doorward.adapters.admin.models import Asked, NoParameters
+from doorward.adapters.admin.asked import Asked, IdempotencyKey, NoParameters
 from doorward.ports import PresentConnection
 from doorward.service.administer import Done, KeyTaken, Order, Page, Told
 from doorward.service.overview import Overview
@@ -112,7 +111,7 @@ class Operation:
         return self.method != "GET"
 
 
-KEY: Final[TypeAdapter[Any]] = TypeAdapter(models.IdempotencyKey)
+KEY: Final[TypeAdapter[Any]] = TypeAdapter(IdempotencyKey)
 
 
 def found(operations: tuple[Operation, ...], path: str) -> tuple[dict[str, Operation], str]:

@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic import TypeAdapter, ValidationError
 
-from doorward.adapters.admin.models import Asked, Wrong
+from doorward.adapters.admin.asked import Asked
+from doorward.adapters.admin.models import Wrong
 from doorward.core.auditing import clean
 from doorward.core.tokens import parse_object
 from doorward.values.decision import Deny, Reason, Step
@@ -144,13 +145,16 @@ _SHOWN: Final[Mapping[str, Any]] = {"include_url": False, "include_context": Fal
 def _all_wrong(error: ValidationError) -> list[Wrong]:
     """Names are the asker's own and shown cleaned; values are not shown at all."""
     return [
-        _wrong(_dotted(one["loc"]), _WORDS.get(one["type"], one["msg"])) for one in error.errors(**_SHOWN)[:MAX_WRONG]
+        _wrong(_dotted(one["loc"], theirs=one["type"] == "extra_forbidden"), _WORDS.get(one["type"], one["msg"]))
+        for one in error.errors(**_SHOWN)[:MAX_WRONG]
     ]
 
 
-def _dotted(place: Sequence[int | str]) -> str:
-    """Without the tags that tell the kinds of a body apart (models.py); the last part is the asker's own."""
-    return ".".join(str(part) for at, part in enumerate(place, start=1) if at == len(place) or str(part)[:1] != "=")
+def _dotted(place: Sequence[int | str], *, theirs: bool) -> str:
+    """Without the tags that tell the kinds of a body apart (models.py). `theirs`: the last part is the asker's own."""
+    own = place[-1:] if theirs else ()
+    parts = [str(part) for part in place[: len(place) - len(own)]]
+    return ".".join([*(part for part in parts if part[:1] != "="), *map(str, own)])
 
 
 def _wrong(name: str, text: str) -> Wrong:
