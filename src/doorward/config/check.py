@@ -70,6 +70,13 @@ def _listeners(config: Config) -> Iterator[Fault]:
         yield warning(LISTEN, "lets the system choose the port", "for tests: clients can't know it")
 
 
+def _admin(config: Config) -> Iterator[Fault]:
+    """It has no TLS of its own: what comes from elsewhere comes in the clear, admin tokens too (TRN-01)."""
+    if not config.admin_listen.is_loopback:
+        hint = "admin tokens and metrics travel in the clear there: 127.0.0.1, behind a proxy with TLS or a tunnel"
+        yield warning(("admin", "listen"), "is not loopback, and has no TLS", hint)
+
+
 def _covers(where: Listen) -> bool:
     return where.is_every_address
 
@@ -253,7 +260,7 @@ def unsafe_keys(table: BaseModel, at: Key = ()) -> Iterator[Key]:
             yield from unsafe_keys(value, (*at, name))
 
 
-_GATEWAY_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (_public_bind, _listeners, _tls)
+_GATEWAY_CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (_public_bind, _listeners, _admin, _tls)
 _CHECKS: Final[tuple[Callable[[Config], Iterator[Fault]], ...]] = (
     _proxies,
     _own_url,

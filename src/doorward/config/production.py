@@ -94,15 +94,16 @@ def _is_loopback(host: str) -> bool:
 
 
 def _admin(config: Config) -> Iterator[Fault]:
+    """It has no TLS of its own, and whoever reads an operator's token off the network is an operator."""
     listen = config.admin_listen
-    key: Key = ("admin", "listen")
+    if listen.is_loopback:
+        return
     if listen.is_every_address:
-        hint = "metrics show who is busy with what: 127.0.0.1, or an address of the operators' network"
-        yield Fault(key, "is on every address of this machine", hint)
-    elif not listen.is_loopback and ip_address(listen.host).is_global:
-        yield Fault(key, "is a public address", "metrics are the operator's: 127.0.0.1, or a private network")
-    elif not listen.is_loopback:
-        yield warning(key, "is on a network", "is everybody in it an operator?")
+        text = "is on every address of this machine"
+    else:
+        text = "is a public address" if ip_address(listen.host).is_global else "is on a network"
+    hint = "admin tokens would travel in the clear: 127.0.0.1, with a proxy that ends TLS, or a tunnel, before it"
+    yield Fault(("admin", "listen"), text, hint)
 
 
 def _store(config: Config) -> Iterator[Fault]:

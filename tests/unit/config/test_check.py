@@ -133,6 +133,8 @@ def test_loopback_may_be_called_where_outbound_allow_says_so(tmp_path, url) -> N
         ('[server]\ntrusted_proxies = ["10.0.0.0/7"]\n', "server.trusted_proxies[0]", "trusts a very wide network"),
         ('[server]\ntrusted_proxies = ["2000::/3"]\n', "server.trusted_proxies[0]", "trusts a very wide network"),
         ('[server]\nlisten = "127.0.0.1:0"\n', "server.listen", "lets the system choose the port"),
+        ('[admin]\nlisten = "10.0.0.9:8801"\n', "admin.listen", "is not loopback, and has no TLS"),
+        ('[admin]\nlisten = "0.0.0.0:8801"\n', "admin.listen", "is not loopback, and has no TLS"),
         (
             '[server]\npublic_url = "https://rt.test:8443"\nhosts = ["other.test"]\n',
             "server.hosts",

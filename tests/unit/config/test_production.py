@@ -41,6 +41,7 @@ def test_a_fit_configuration_has_nothing_to_say(tmp_path) -> None:
         (("[origins]", '[audit]\nfile = ""\n[origins]'), "audit.file", "is off: nobody can say"),
         (("[origins]", '[admin]\nlisten = "0.0.0.0:8801"\n[origins]'), "admin.listen", "is on every address"),
         (("[origins]", '[admin]\nlisten = "8.8.8.8:8801"\n[origins]'), "admin.listen", "is a public address"),
+        (("[origins]", '[admin]\nlisten = "10.0.0.9:8801"\n[origins]'), "admin.listen", "is on a network"),
         (("workers = 2", 'hosts = ["localhost"]\nworkers = 2'), "server.hosts", "lists loopback names only"),
         (("workers = 2\n", ""), "store.url", "is memory: a restart forgets every revocation"),
     ],
@@ -64,7 +65,6 @@ def test_what_nobody_should_go_live_with(tmp_path, change, path, text) -> None:
         (('permission = "chat:join"\n', ""), "routes[0].path", "asks for no permission"),
         (("127.0.0.1:9000", "10.0.0.9:9000"), "routes[0].backend", "is reached without TLS"),
         (("https://app.acme.dev", "https://localhost:3000"), "origins.allow[0]", "is a page on the visitor"),
-        (("[origins]", '[admin]\nlisten = "10.0.0.9:8801"\n[origins]'), "admin.listen", "is on a network"),
         (("[origins]", "[audit]\nhash_chain = false\n[origins]"), "audit.hash_chain", "is off"),
         (
             ('permission = "chat:join"', 'assertion_algorithm = "none"\npermission = "a"'),
