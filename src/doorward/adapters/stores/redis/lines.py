@@ -29,6 +29,8 @@ from doorward.ports import StoreError
 
 MOST_HOPS: Final = 8
 TRY_AGAIN_AFTER: Final = 0.02
+# A script met a key that a moving slot has taken along, and stopped there. All of ours may be run again from the start.
+_NOT_HERE: Final = "attempted to access a non local key"
 
 Lost = Callable[[str], None]
 
@@ -100,6 +102,8 @@ class Lines:
             line = Line(self._address.at(*seed), lost=lambda _: None, refused=_nobody_asked)
             try:
                 await line.open()
+                if read_sections(await line.ask("INFO", "server")).get("redis_mode") != "cluster":
+                    raise StoreError("it is no node of a Redis Cluster: begin store.cluster_url with redis://")
                 told = read_sections(await line.ask("CLUSTER", "INFO"))
                 if told.get("cluster_state") != "ok":
                     raise StoreError("the cluster says that it is down")
@@ -132,20 +136,25 @@ class Lines:
 
     def _refused(self, line: Line, call: Call, error: ResponseError) -> None:
         call.hops += 1
-        if call.hops > MOST_HOPS and not isinstance(error, TryAgainError):
+        if isinstance(error, TryAgainError) or _NOT_HERE in str(error):
+            self._loop.call_later(TRY_AGAIN_AFTER, self._again, call)
+            return
+        if call.hops > MOST_HOPS:
             call.future.set_exception(StoreError(f"{self._address.shown}: sent from node to node: {error}"))
             return
         match error:
             case NoScriptError() if call.script is not None:
                 # Where it came by ASK it must come by ASK again, which counts for the very next command only.
                 line.send(call, packed_load(call.script), *((ASKING,) if self._masters else ()))
+            case MovedError() if self._masters and (moved := _node(error, line)) in self._lines:
+                self._masters[call.slot] = moved
+                self._send_to(moved, call)
             case MovedError() if self._masters:
-                self._masters[call.slot] = _node(error, line)
-                self._send_to(self._masters[call.slot], call)
+                # A master that was none before: a replica that took over, which may not have heard all. So we begin
+                # anew, and what is ours is put back.
+                self._lost(f"slot {call.slot} is served by {error.host}:{error.port} now")
             case AskError() if self._masters:
                 self._send_to(_node(error, line), call, ASKING)
-            case TryAgainError():
-                self._loop.call_later(TRY_AGAIN_AFTER, self._again, call)
             case ReadOnlyError() | ClusterDownError():
                 # It is no master any more, or serves nothing: whoever is will be found when we connect again.
                 call.future.set_exception(StoreError(f"{self._address.shown}: {error}"))

@@ -32,13 +32,19 @@ class RedisTickets:
         self._note = note
 
     async def put(self, ticket: Ticket, *, most: int) -> None:
-        digest = ticket.digest.hex()
-        place = _TICKET + digest
+        place = _TICKET + ticket.digest.hex()
         life = self._link.life(place)
+        await self._put(ticket, place, life, most=most)
+        if self._link.life(place) != life:
+            # A cluster's slot has just gone to another master, where it would be void.
+            await self._link.call("DEL", place)
+            await self._put(ticket, place, self._link.life(place), most=most)
+
+    async def _put(self, ticket: Ticket, place: str, life: str, *, most: int) -> None:
         kept = max(0.0, ticket.expires_at - ticket.issued_at) + EXPIRED_TICKET_KEPT
         taken = await self._link.run(
             _PUT,
-            digest,
+            ticket.digest.hex(),
             life,
             self._seal.close(ticket, life=life),
             repr(ticket.issued_at),
@@ -61,6 +67,10 @@ class RedisTickets:
         place = _TICKET + digest.hex()
         life = self._link.life(place)
         answer = await self._link.run(_SPEND, life, spend_at, keys=(place,))
+        if answer == [b"void"] and self._link.life(place) != life:
+            # Asked in the name of a master that the cluster's slot has just left.
+            life = self._link.life(place)
+            answer = await self._link.run(_SPEND, life, spend_at, keys=(place,))
         if answer is None:
             return None
         try:

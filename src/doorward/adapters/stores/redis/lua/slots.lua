@@ -5,6 +5,8 @@
 --   last        STRING the newest place given
 --   calm        STRING until when nobody counts as dead: all were held up, and not all are back yet
 --   settle      STRING until when no slot is given: everything was lost, and not all have put back what they hold
+-- While the slot moves to another node of a cluster a script may stop at a key that is not declared, and is run again:
+-- so what says that a slot is held, in p:, goes last.
 -- A member is a process (32 characters, of which the first 16 name it in every life) and a connection.
 local BASE, LIVE, LAST = 'doorward:{s}:', 'doorward:{s}:live', 'doorward:{s}:last'
 local NAME, PROCESS = 16, 32
