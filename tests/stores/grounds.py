@@ -15,6 +15,7 @@ from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store
 from tests.servers import postgres
+from tests.stores.cluster_ground import ClusterGround
 
 NOW = 1_790_000_000.0
 
@@ -112,11 +113,35 @@ def migrated(server: postgres.Postgres) -> str:
     return _migrated[server.port]
 
 
+def redis_over_sqlite(folder: Path) -> Ground:
+    clock = StillClock()
+
+    def durable(process: str) -> Store:
+        return SqliteStore(folder / "doorward.db", clock=clock, process=process, shared=False)
+
+    return ClusterGround(durable, clock)
+
+
+def redis_over_postgres(folder: Path) -> Ground:
+    clock = StillClock()
+    server = postgres.shared()
+    url = server.database(template=migrated(server))
+
+    def durable(process: str) -> Store:
+        return PostgresStore(url, clock=clock, process=process, own_time=True)
+
+    return ClusterGround(durable, clock, end=lambda: server.drop(url))
+
+
 GROUNDS: dict[str, Callable[[Path], Ground]] = {
     "memory": MemoryGround,
     "sqlite alone": lambda folder: SqliteGround(folder, shared=False),
     "sqlite shared": lambda folder: SqliteGround(folder, shared=True),
     "postgres": PostgresGround,
+    "redis over sqlite": redis_over_sqlite,
+    "redis over postgres": redis_over_postgres,
 }
-SHARED_GROUNDS = {name: GROUNDS[name] for name in ("sqlite shared", "postgres")}
-ON_SERVERS = frozenset({"postgres"})  # marked `servers`
+SHARED_GROUNDS = {
+    name: GROUNDS[name] for name in ("sqlite shared", "postgres", "redis over sqlite", "redis over postgres")
+}
+ON_SERVERS = frozenset({"postgres", "redis over sqlite", "redis over postgres"})  # marked `servers`

@@ -89,9 +89,8 @@ class FakeLink:
     async def check(self) -> None:
         self._check()
 
-    async def call(self, key: str, *command: Any) -> Any:
+    async def call(self, *command: Any) -> Any:
         self._check()
-        assert command[1] == key
         self.calls.append(command[0])
         await asyncio.sleep(0)
         self._check()
@@ -110,7 +109,7 @@ class FakeLink:
         self._check()
         return f"life {self.redis.lives}"
 
-    def reader(self, key: str) -> "FakeReader":
+    def reader(self) -> "FakeReader":
         return FakeReader(self)
 
     def _check(self) -> None:
@@ -123,7 +122,7 @@ class FakeReader:
         self._link = link
         self.closed = False
 
-    async def ask(self, *command: Any, within: float) -> Any:
+    async def call(self, *command: Any, within: float) -> Any:
         at = _id(command[-1])
         redis = self._link.redis
         while True:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
+from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
 from doorward.ports import Clock, Entropy, Store, StoreError
@@ -61,8 +62,8 @@ class Following:
         self._is_away = False
         self._polls = False
         self._touched = False
-        self._running: asyncio.Task[None] | None = None
-        self._next: asyncio.Task[None] | None = None
+        self._looks = Sharing(self._refresh)
+        self._reads = Sharing(self.read)
         self.ban_version = 0
 
     # asking
@@ -72,16 +73,7 @@ class Following:
 
         Questions that come while one is on its way share the next.
         """
-        if self._next is None:
-            self._next = asyncio.create_task(self._after(self._running))
-            self._next.add_done_callback(_heard)
-        await asyncio.shield(self._next)
-
-    async def _after(self, before: "asyncio.Task[None] | None") -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        self._running, self._next = self._next, None
-        await self._refresh()
+        await self._looks()
 
     async def _refresh(self) -> None:
         news = await self._feed.look()
@@ -144,6 +136,20 @@ class Following:
         above = list(takewhile(lambda one: one.sequence > after, reversed(self._tail.values())))
         return [*first, *reversed(above)]
 
+    async def as_it_stands(self, appended: Revocation) -> Revocation | None:
+        """As the durable log has it, which may be an earlier one of this id; None where that was forgotten. A process
+        that has never read the log, a command, takes its own word for it: its ids are new. Raises StoreError."""
+        sequence = appended.sequence
+        if not (self._durable_at or self._polls):
+            return appended
+        if sequence > self._newest:
+            await self._reads()
+        known = self._tail.get(sequence)
+        if known is not None:
+            return known
+        rows = await self._durable.revocations.read(after=sequence - 1)
+        return rows[0] if rows and rows[0].sequence == sequence else None
+
     def knows_all_above(self, after: int) -> bool:
         return after >= self._floor
 
@@ -200,7 +206,7 @@ class Following:
 
     async def read(self) -> None:
         """Read the durable log from where we are, and the bans' version. Raises StoreError."""
-        began = asyncio.get_running_loop().time()
+        began, ahead = asyncio.get_running_loop().time(), tuple(self._ahead)
         rows = await self._durable.revocations.read(after=self._newest)
         version = await self._durable.bans.version()
         if self._is_away:
@@ -208,6 +214,8 @@ class Following:
             self._note("the durable store is back")
         for row in rows:
             self._place(row)
+        for id in ahead:  # what was durable by then and is not there was forgotten since
+            self._ahead.pop(id, None)
         self.ban_version = max(self.ban_version, version)
         self._durable_at = max(self._durable_at, began)
 
@@ -270,9 +278,8 @@ class Following:
 
     def end(self) -> None:
         """Whoever still asks is told that it is over."""
-        for task in (self._running, self._next):
-            if task is not None:
-                task.cancel()
+        self._looks.end()
+        self._reads.end()
 
     def forget(self, *, now: float) -> Sequence[str]:
         """Drop what is over. The ids of those."""
@@ -282,9 +289,3 @@ class Following:
             self._places.pop(one.id, None)
             self._told.pop(one.id, None)
         return [one.id for one in over if one.id]
-
-
-def _heard(task: "asyncio.Task[None]") -> None:
-    """Whoever still waits hears of its failure; that nobody does is no fault."""
-    if not task.cancelled():
-        task.exception()

@@ -35,7 +35,11 @@ class ClusterRevocations:
             await self._keep(revocation, away)
             return 0
         try:
-            await self._feed.publish(replace(revocation, sequence=sequence))
+            placed = await self._following.as_it_stands(replace(revocation, sequence=sequence))
+            if placed is not None and placed.id:
+                await self._feed.publish(placed)
+            else:
+                self._following.doubt()
         except StoreError as error:
             self._following.doubt()
             self._note(f"revocation {revocation.id} is durable and could not be published: {error}")

@@ -44,7 +44,7 @@ Refused = Callable[[str, int], None]
 class Reader(Protocol):
     """RedisReader, as far as the feed needs it."""
 
-    async def ask(self, *command: Argument, within: float) -> Any:
+    async def call(self, *command: Argument, within: float) -> Any:
         """Raises StoreError."""
 
     async def close(self) -> None: ...
@@ -53,7 +53,7 @@ class Reader(Protocol):
 class Link(Protocol):
     """RedisLink, as far as the feed needs it."""
 
-    def call(self, key: str, *command: Argument) -> Awaitable[Any]:
+    async def call(self, *command: Argument) -> Any:
         """Raises StoreError."""
 
     def run(self, script: Script, *arguments: Argument, keys: tuple[str, ...]) -> Awaitable[Any]:
@@ -62,7 +62,7 @@ class Link(Protocol):
     def life(self, key: str) -> str:
         """Raises StoreError."""
 
-    def reader(self, key: str) -> Reader: ...
+    def reader(self) -> Reader: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class RedisFeed:
 
     async def look(self) -> News:
         """The fence: what has come since the last look, as of now. Raises StoreError, and then nothing was seen."""
-        newest = _entries(await self._link.call(STREAM, "XREVRANGE", STREAM, "+", "-", "COUNT", 1))
+        newest = _entries(await self._link.call("XREVRANGE", STREAM, "+", "-", "COUNT", 1))
         life, seen = self._link.life(STREAM), self._seen
         doubt = life != self._life
         if newest and newest == seen:
@@ -131,9 +131,7 @@ class RedisFeed:
     async def _since(self, seen: "_Entries", newest: "_Entries", *, doubt: bool) -> News:
         """All after `seen`, which itself must still be there: else what lay between may be gone with it."""
         (((first, second), _),) = seen
-        found = _entries(
-            await self._link.call(STREAM, "XRANGE", STREAM, f"{first}-{second}", "+", "COUNT", AT_ONCE + 1)
-        )
+        found = _entries(await self._link.call("XRANGE", STREAM, f"{first}-{second}", "+", "COUNT", AT_ONCE + 1))
         joins, many = found[:1] == seen, len(found) > AT_ONCE
         self._seen = max(newest, found[-1:]) if many else found[-1:] or newest
         return News(
@@ -143,7 +141,7 @@ class RedisFeed:
 
     async def kept(self) -> Sequence[Revocation]:
         """Those that were not durable when they were made, and are not known to be yet. Raises StoreError."""
-        texts = (await self._link.call(KEPT, "HGETALL", KEPT))[1::2]
+        texts = (await self._link.call("HGETALL", KEPT))[1::2]
         notices = self._opened(text for text in texts if text not in self._known_junk)
         self._known_junk = set(texts) - {self._notices.of(notice) for notice in notices}
         return [notice for notice in notices if isinstance(notice, Revocation) and not notice.sequence]
@@ -162,7 +160,7 @@ class RedisFeed:
 
     async def listen(self, wake: Wake) -> None:
         """Wake whenever something may have come, until cancelled."""
-        reader = self._link.reader(STREAM)
+        reader = self._link.reader()
         pause = AGAIN_AFTER
         try:
             while True:
@@ -184,7 +182,7 @@ class RedisFeed:
         while True:
             at = max(at, self._seen[0][0] if self._seen else _START)
             where = f"{at[0]}-{at[1]}"
-            answer = await reader.ask(
+            answer = await reader.call(
                 "XREAD", "COUNT", 1, "BLOCK", int(BLOCK * 1000), "STREAMS", STREAM, where, within=BLOCK + PATIENCE
             )
             if not answer:
@@ -206,7 +204,7 @@ class RedisFeed:
     async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
         """Raises StoreError."""
         key = _answers(id)
-        pairs = await self._link.call(key, "HGETALL", key)
+        pairs = await self._link.call("HGETALL", key)
         answers = []
         for text in pairs[1::2]:
             try:
@@ -221,7 +219,7 @@ class RedisFeed:
     async def forget(self, ids: Sequence[str]) -> None:
         """What was answered to these is of no interest any more. Raises StoreError."""
         for key in map(_answers, ids):
-            await self._link.call(key, "DEL", key)
+            await self._link.call("DEL", key)
 
 
 def _answers(id: str) -> str:

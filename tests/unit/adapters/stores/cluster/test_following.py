@@ -42,9 +42,9 @@ async def test_a_node_learns_at_the_door_what_another_has_revoked(place: Place) 
 
 async def test_what_stands_next_is_taken_without_the_durable_log(place: Place) -> None:
     a, b = await two(place)
-    reads = place.durable.reads
     for number in range(1, 5):
         await a.log.append(one(f"r{number}"))
+    reads = place.durable.reads
     assert await b.asks() == ["r1", "r2", "r3", "r4"]
     assert place.durable.reads == reads
 
@@ -78,6 +78,29 @@ async def test_replayed_entries_change_nothing(place: Place) -> None:
     await b.following.poll()
     await b.asks()
     assert (b.known, b.withdrawals.cursor, place.durable.appends) == (["r1"], 1, 1)
+
+
+async def test_an_id_that_is_used_again_for_something_else_is_told_as_the_log_has_it(place: Place) -> None:
+    """An API's caller may repeat its id with another body: no node may learn what the log does not have."""
+    a, b = await two(place)
+    await a.log.append(one("r1"))
+    place.redis.flush()
+    assert await b.log.append(one("r1", cause="another")) == 1
+    late = place.node()
+    for node in (b, late):
+        await node.asks()
+        assert [revocation.cause for revocation in await node.log.read(after=0)] == [one("r1").cause]
+
+
+async def test_entries_of_what_was_forgotten_meanwhile_come_to_nothing(place: Place) -> None:
+    a, _ = await two(place)
+    await a.log.append(one("r1"))
+    for number in range(2, 5):
+        await a.log.append(one(f"r{number}", expires_at=NOW - 1))
+    await place.durable.revocations.forget(now=NOW)
+    late = place.node()
+    for _ in range(2):
+        assert await late.asks() == ["r1"]
 
 
 async def test_what_could_not_be_published_is_found_by_the_poll_and_at_once_by_who_made_it(place: Place) -> None:
