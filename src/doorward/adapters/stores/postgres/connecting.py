@@ -103,17 +103,24 @@ class Cut:
     """`async with`: what has not ended by then ends with an error, whether the server answers or not.
 
     psycopg ends a cancelled statement by asking the server to, and waits for that; a silent one never answers.
+    `was_late`: it came to that.
     """
 
     def __init__(self, connection: Connection, *, within: float) -> None:
         self._connection = connection
         self._within = within
+        self.was_late = False
 
-    async def __aenter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._within, cut, self._connection)
+    async def __aenter__(self) -> "Cut":
+        self._timer = asyncio.get_running_loop().call_later(self._within, self._late)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._timer.cancel()
+
+    def _late(self) -> None:
+        self.was_late = True
+        cut(self._connection)
 
 
 def cut(connection: Connection) -> None:

@@ -146,6 +146,11 @@ class Link:
                 cut(lane.connection)
         self._probe = asyncio.create_task(self._look())
 
+    def doubt(self, why: str) -> None:
+        """Somebody could not connect. As long as another has a connection, the server may just have too many."""
+        if not any(lane.lives() for lane in self._lanes):
+            self.lose(why)
+
     async def connect(self) -> Connection:
         """One more connection, of the caller's own. Raises StoreError."""
         return await self._place.connect()

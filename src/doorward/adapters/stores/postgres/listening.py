@@ -4,11 +4,12 @@ What may have been missed while it was away counts as heard.
 """
 
 import asyncio
+from random import SystemRandom
 from typing import Final
 
 import psycopg
 
-from doorward.adapters.stores.postgres.connecting import Connection, Cut, cut, end
+from doorward.adapters.stores.postgres.connecting import Connection, Cut, cut, end, told
 from doorward.adapters.stores.postgres.link import Link
 from doorward.ports import StoreError
 
@@ -17,6 +18,7 @@ _BEAT: Final = 1.0  # a silent connection is asked whether it is still there
 _ANSWERS_WITHIN: Final = 1.5
 _PAUSE: Final = 0.05
 _LONGEST: Final = 1.0
+_chance = SystemRandom()
 
 
 class Listener:
@@ -35,7 +37,10 @@ class Listener:
     async def open(self) -> None:
         """Begin. Returns once it listens. Raises StoreError."""
         self._closing = False
-        self._connection = await self._begin()
+        try:
+            self._connection = await self._begin()
+        except psycopg.Error as error:
+            raise told(error) from None
         self._task = asyncio.create_task(self._live())
 
     async def close(self) -> None:
@@ -51,13 +56,14 @@ class Listener:
         self._connection = None
 
     async def _begin(self) -> Connection:
+        """Raises StoreError when nobody lets us in, psycopg.Error when it ends at once."""
         connection = await self._link.connect()
         try:
             async with Cut(connection, within=_ANSWERS_WITHIN):
                 await connection.execute(f"LISTEN {CHANNEL}", prepare=False)
-        except psycopg.Error as error:
+        except psycopg.Error:
             await end(connection)
-            raise StoreError(f"PostgreSQL does not let us listen: {type(error).__name__}") from error
+            raise
         self.lives += 1
         self.listens = True
         return connection
@@ -76,18 +82,24 @@ class Listener:
                 self._connection = None
             except StoreError as error:
                 # Its own end is noticed here first, while nobody else has anything to ask.
-                if not self._closing:
-                    self._link.lose(str(error))
-                    await self._rest(pause)
-                    pause = min(pause * 2, _LONGEST)
+                self._link.doubt(str(error))
+            if self._connection is None and not self._closing:
+                await self._rest(pause * _chance.uniform(0.5, 1.0))
+                pause = min(pause * 2, _LONGEST)
 
     async def _listen(self, connection: Connection) -> None:
         while not self._closing:
             async for heard in connection.notifies(timeout=_BEAT):
                 if heard.payload.isdigit():
                     self.newest = max(self.newest, int(heard.payload))
-            async with Cut(connection, within=_ANSWERS_WITHIN):
-                await connection.execute("SELECT 1")
+            beat = Cut(connection, within=_ANSWERS_WITHIN)
+            try:
+                async with beat:
+                    await connection.execute("SELECT 1")
+            except psycopg.Error:
+                if beat.was_late:
+                    self._link.lose(f"PostgreSQL gave no answer within {_ANSWERS_WITHIN:g} s")
+                raise
 
     async def _rest(self, seconds: float) -> None:
         """Until then, or until the link has found the server again."""
