@@ -14,7 +14,9 @@ for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
         live[#live + 1] = entry
     end
 end
-live[#live + 1] = ARGV[5] .. ' ' .. ARGV[1]
+if tonumber(ARGV[5]) > issued_at then
+    live[#live + 1] = ARGV[5] .. ' ' .. ARGV[1]
+end
 redis.call('HSET', KEYS[1], 'life', ARGV[2], 'ticket', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 for place = 1, #live - most do
@@ -25,5 +27,7 @@ redis.call('DEL', KEYS[2])
 for place = math.max(1, #live - most + 1), #live do
     redis.call('RPUSH', KEYS[2], live[place])
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[7])
+if #live > 0 then
+    redis.call('PEXPIRE', KEYS[2], ARGV[7])
+end
 return 1
