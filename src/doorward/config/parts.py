@@ -163,6 +163,7 @@ class Parts:
             answers=answers,
             connections=self.connections,
             events=self.events,
+            entropy=self.entropy,
             node=node,
             worker=worker,
             note=note,
@@ -186,7 +187,12 @@ class Parts:
             neighbours=self._neighbours,
         )
         follower = Follower(
-            watch=self.watch, withdrawals=self._withdrawals, log=self._store.revocations, node=node, worker=worker
+            watch=self.watch,
+            withdrawals=self._withdrawals,
+            log=self._store.revocations,
+            node=node,
+            worker=worker,
+            handshake_rate=self._handshake_rate,
         )
         self.readiness = Readiness(check=self._store.check, draining=lambda: self.door.is_shut, clock=self.clock)
         self.web = WebApp(
@@ -214,7 +220,7 @@ class Parts:
             worker=worker,
             more={"metrics": self.numbers.run} if folder is not None else {},
             close_without_store=lambda: not self.terms.config.keep_live_without_store,
-            handshake_rate=lambda: share(self.terms.config.handshake_rate, self.terms.config.workers),
+            handshake_rate=self._handshake_rate,
         )
 
     def make_terms(self, config: Config, before: Terms | None = None) -> Terms:
@@ -234,6 +240,10 @@ class Parts:
     def route_of(self, path: str) -> Route | None:
         found = find_route(self.watch.rules.routes, path)
         return None if found is None else found[0]
+
+    def _handshake_rate(self) -> float:
+        """This process's share of the node's."""
+        return share(self.terms.config.handshake_rate, self.terms.config.workers)
 
     def _by_route(self) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -213,17 +213,17 @@ def address_fault(peer: Peer, rules: Rules, *, pending: bool = True) -> Steps[De
     `pending`: count it among the handshakes that this address has under way.
     """
     key, limits = network_of(peer.address), rules.limits
-    if peer.address is not None:
-        answer, _ = yield AskBan(address=peer.address)
-        if answer is not MISSING:
-            reason = Reason.ADDRESS_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE
-            return Deny(reason, Step.ADDRESS)
-    if pending:
+    if pending:  # before anything that may take its time: a store that hangs must not be what gathers them (RAT-05)
         answer, _ = yield TakePending(key, limits.pending_per_address)
         if answer is MISSING:
             return Deny(Reason.ADDRESS_PENDING, Step.ADDRESS, retry_after=1.0)
         if not isinstance(answer, Found):
             return Deny(Reason.STORE_UNAVAILABLE, Step.ADDRESS)
+    if peer.address is not None:
+        answer, _ = yield AskBan(address=peer.address)
+        if answer is not MISSING:
+            reason = Reason.ADDRESS_BANNED if isinstance(answer, Found) else Reason.STORE_UNAVAILABLE
+            return Deny(reason, Step.ADDRESS)
     refusals, handshakes = limits.refusals_per_address, limits.handshakes_per_address
     limited = yield from _rate("refusals_per_address", key, refusals, Reason.ADDRESS_REFUSALS, Step.ADDRESS, cost=0)
     if limited is not None:

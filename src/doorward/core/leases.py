@@ -35,6 +35,16 @@ def renew_now(lease: Lease, terms: LeaseTerms, *, expires_at: float | None, now:
     return Lease(proven_at=lease.proven_at, renew_at=now, deadline=min(ends), ends_at=lease.ends_at)
 
 
+def postponed(lease: Lease, terms: LeaseTerms, *, expires_at: float | None, now: float) -> Lease:
+    """A renewal was tried and could not be judged, for a store or verifier is away: who tries has another grace, and
+    never beyond what the proof that is held lasts."""
+    if lease.deadline is None:
+        return lease
+    later = max(lease.deadline, now + terms.grace)
+    deadline = later if expires_at is None else min(later, expires_at)
+    return Lease(proven_at=lease.proven_at, renew_at=lease.renew_at, deadline=deadline, ends_at=lease.ends_at)
+
+
 def sooner(lease: Lease, *, by: float) -> Lease:
     """The same lease after the clock went back by so many seconds: it lasts no longer than it would have (RAT-06)."""
 

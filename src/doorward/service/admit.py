@@ -14,6 +14,7 @@ from doorward.core.verifying import original_of
 from doorward.ports import Connector, Entropy, Store
 from doorward.service.asking import Answers, Passage, Pending, Visit, drive
 from doorward.service.live import Live
+from doorward.service.patience import patient
 from doorward.service.watch import Watch
 from doorward.service.within import Within
 from doorward.values.admission import Admission
@@ -25,6 +26,7 @@ from doorward.values.peer import Wire
 from doorward.values.question import Register
 
 UNRECORDED: Final = "the audit log can't be written"
+UNREAD: Final = "the revocation log can't be read, or too slowly"
 
 
 class Door:
@@ -60,8 +62,8 @@ class Door:
 
     @property
     def is_shut(self) -> bool:
-        """Is everybody refused just now? While draining, and while nothing can be recorded."""
-        return self.draining or self._watch.events.losing
+        """Is everybody refused just now? While draining, while nothing can be recorded, and while the log is away."""
+        return self.draining or self._watch.events.losing or self._watch.log_is_away
 
     async def admit(self, handshake: Handshake, wire: Wire, connector: Connector) -> Live | Deny:
         """Decide on a handshake: a Live, registered and with its slot, or a Deny that is audited already.
@@ -92,7 +94,7 @@ class Door:
             self._watch.replace(passage.replaced)
             self._audit(trail, decision, wire, handshake, duration=clock.now() - started)
         if isinstance(decision, Deny):
-            return decision
+            return patient(decision, self._entropy)
         live = registered[0]
         self._watch.opened(live)
         return live
@@ -117,7 +119,7 @@ class Door:
         finally:
             visit.arrived()
             self._audit(trail, decision, wire, asked, duration=clock.now() - started, verified=True)
-        return decision if isinstance(decision, Deny) else decision.admission
+        return patient(decision, self._entropy) if isinstance(decision, Deny) else decision.admission
 
     async def _decide(self, handshake: Handshake, wire: Wire, passage: Visit, trail: Trail, *, now: float) -> Decision:
         watch = self._watch
@@ -127,13 +129,15 @@ class Door:
             return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
         if watch.events.losing:
             return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
+        if watch.log_is_away:
+            return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNREAD)
         steps = admit(handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=now)
         try:
             with Within(self._admission_timeout()):
                 decision = await drive(steps, passage.by_type, watch.clock)
             return self._told(decision)
         except TimeoutError:
-            if passage.slot is None:
+            if not passage.at_backend:
                 return Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE)
             backend = trail.route.backend if trail.route is not None else None
             return Deny(Reason.BACKEND_TIMEOUT, Step.BACKEND, note=f"{backend}: no answer before admission_timeout")

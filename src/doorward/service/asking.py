@@ -145,13 +145,14 @@ class Visit:
     All else is asked as for any other, and what that spends is spent.
     """
 
-    __slots__ = ("_answers", "_pending", "pending", "slot")
+    __slots__ = ("_answers", "_pending", "at_backend", "pending", "slot")
 
     def __init__(self, answers: Answers, pending: Pending) -> None:
         self._answers = answers
         self._pending = pending
         self.pending: str | None = None
         self.slot: str | None = None
+        self.at_backend = False  # it is the backend that is waited for, and nothing of ours
 
     @property
     def by_type(self) -> Mapping[type, Ask]:
@@ -206,7 +207,10 @@ class Passage(Visit):
         self.replaced: tuple[str, ...] = ()
 
     async def _open_backend(self, question: OpenBackend, now: float) -> Answer[object]:
-        return Found(await self._connector.open(question))
+        self.at_backend = True
+        answer = await self._connector.open(question)
+        self.at_backend = False
+        return Found(answer)
 
     async def _registered(self, question: Register, now: float) -> Answer[object]:
         return self._register(question)

@@ -10,7 +10,9 @@ from doorward.core.proving import Steps, digest, prove
 from doorward.ports import Entropy, Neighbours, Store, StoreError
 from doorward.service.asking import Answers, drive
 from doorward.service.outside import Outside, Renewed
+from doorward.service.patience import patient
 from doorward.service.watch import Watch
+from doorward.service.within import Within, answered
 from doorward.values.audit import AuditEvent, EventKind, Trail
 from doorward.values.credential import Credential, Kind
 from doorward.values.decision import Deny, Reason, Step
@@ -24,6 +26,8 @@ T = TypeVar("T")
 
 LIVE_TICKETS: Final = 10
 MAX_PATH: Final = 1024
+DESK_WITHIN: Final = 3.0
+"""Seconds for one errand at the desk, which has three at the most: all before an exchange's own end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Desk:
         self._answers = answers
         self._entropy = entropy
         self.ticket_ttl = ticket_ttl
+        self.within = DESK_WITHIN
 
     async def attend(self, handshake: Handshake, wire: Wire, *, writes: bool) -> Attended | Deny:
         """Host, transport, address and, for what changes state, where a browser came from. A refusal is audited."""
@@ -124,23 +129,26 @@ class Desk:
             origin=attended.origin,
         )
         try:
-            await self._store.tickets.put(ticket, most=LIVE_TICKETS)
+            await answered(self._store.tickets.put(ticket, most=LIVE_TICKETS), within=self.within)
         except StoreError:
-            return Deny(Reason.STORE_UNAVAILABLE, Step.PROVE)
+            return patient(Deny(Reason.STORE_UNAVAILABLE, Step.PROVE), self._entropy)
         return IssuedTicket(Secret(code), expires_at - now, connection)
 
     async def _limited(self, identity: tuple[str, str, str]) -> Deny | None:
         limits = self._watch.rules.limits
         try:
-            wait = await self._store.rates.take(
-                name="tickets_per_subject",
-                key="\n".join(identity),
-                rate=limits.handshakes_per_subject,
-                cost=1,
-                now=self._watch.clock.now(),
+            wait = await answered(
+                self._store.rates.take(
+                    name="tickets_per_subject",
+                    key="\n".join(identity),
+                    rate=limits.handshakes_per_subject,
+                    cost=1,
+                    now=self._watch.clock.now(),
+                ),
+                within=self.within,
             )
         except StoreError:
-            return Deny(Reason.STORE_UNAVAILABLE, Step.PERMIT)
+            return patient(Deny(Reason.STORE_UNAVAILABLE, Step.PERMIT), self._entropy)
         return Deny(Reason.IDENTITY_RATE, Step.PERMIT, retry_after=wait) if wait > 0 else None
 
     async def renew(self, attended: Attended, *, connection: str, credential: Credential) -> Renewed | Deny:
@@ -166,8 +174,14 @@ class Desk:
         self._refused(EventKind.HTTP, trail, deny)
 
     async def _judge(self, steps: Steps[T]) -> T | Deny:
+        if self._watch.log_is_away:
+            return patient(Deny(Reason.STORE_UNAVAILABLE, Step.HEAD), self._entropy)
         try:
-            return await drive(steps, self._answers.by_type, self._watch.clock)
+            with Within(self.within):
+                judged = await drive(steps, self._answers.by_type, self._watch.clock)
+            return patient(judged, self._entropy) if isinstance(judged, Deny) else judged
+        except TimeoutError:
+            return patient(Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE), self._entropy)
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
             self._watch.events.fault("desk", error)
             return Deny(Reason.INTERNAL, Step.HEAD)

@@ -206,10 +206,10 @@ class Live:
     def store_away(self, *, reconnect_after: float) -> None:
         self._happen(Event.STORE_AWAY, retry_after=reconnect_after)
 
-    def demand_renewal(self, *, now: float) -> None:
+    def demand_renewal(self, *, now: float, reconnect_after: int = 0) -> None:
         """Revocation with effect `renew`. Who can't renew ends, and comes back with a fresh credential."""
         if not self.admission.renewable:
-            self._happen(Event.LEASE_OVER)
+            self._happen(Event.LEASE_OVER, retry_after=reconnect_after or None)
             return
         self.lease = leases.renew_now(self.lease, self.route.lease, expires_at=self.principal.expires_at, now=now)
         self._happen(Event.RENEWAL_DEMANDED)

@@ -5,8 +5,9 @@ same pure predicate judges live connections and handshakes, so the way back is b
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import floor, inf
 from typing import Final
 
 from doorward.core.auditing import clean, mask
@@ -16,6 +17,7 @@ from doorward.service.connections import ACT_EVERY
 from doorward.service.live import Live
 from doorward.service.watch import REPLACED, Watch
 from doorward.service.withdrawals import Withdrawals
+from doorward.service.within import answered
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 
@@ -24,6 +26,9 @@ GLANCES: Final = 25
 """After so many that found nothing the log is asked all the same: only so an absent or replaced one is noticed."""
 BLIND_GLANCES: Final = 5
 AWAITED: Final = 10.0
+ACKNOWLEDGE_AGAIN_AFTER: Final = (0.25, 1.0, 2.5)
+QUICK: Final = 1.5
+STOOD_STILL: Final = 0.25
 MAX_NAMED: Final = 16
 
 _MEMBERS: Final = {
@@ -36,14 +41,30 @@ _MEMBERS: Final = {
 
 
 class Follower:
-    """Follows the log for one worker. `away_since` is when the log stopped answering, None while it does."""
+    """Follows the log for one worker. `away_since` is when the log stopped answering, None while it does.
 
-    def __init__(self, *, watch: Watch, withdrawals: Withdrawals, log: RevocationLog, node: str, worker: int) -> None:
+    `quick`: an answer that takes longer, in seconds, is as none for whoever comes to the door; those who are inside are
+    judged by it all the same. `handshake_rate`: how many of those whom it closes may come back a second.
+    """
+
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        withdrawals: Withdrawals,
+        log: RevocationLog,
+        node: str,
+        worker: int,
+        quick: float = QUICK,
+        handshake_rate: Callable[[], float] = lambda: inf,
+    ) -> None:
         self._watch = watch
         self._withdrawals = withdrawals
         self._log = log
         self._node = node
         self._worker = worker
+        self._quick = quick
+        self._handshake_rate = handshake_rate
         self._waiting: list[tuple[Revocation, float]] = []
         self._some = asyncio.Event()
         self.away_since: float | None = None
@@ -70,14 +91,33 @@ class Follower:
         """Ask the log once anything was written, and every 100 ms (20 ms where no glance tells), until cancelled."""
         while True:
             try:
-                await self._withdrawals.catch_up()
+                was_quick = await self._look()
             except StoreError as error:
+                self._watch.log_is_away = True
                 if self.away_since is None:
                     self.away_since = self._watch.clock.now()
                     self._watch.note(f"the revocation log does not answer: {error}")
             else:
                 self.away_since = None
+                self._watch.log_is_away = not was_quick
             await self._until_touched()
+
+    async def _look(self) -> bool:
+        """Read what is new, however long it takes; was that quick? While it is not, the door is shut: handshakes need
+        not find out one by one, each as slowly. Raises StoreError."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        reading = asyncio.ensure_future(self._withdrawals.catch_up())
+        try:
+            done, _ = await asyncio.wait({reading}, timeout=self._quick)
+            # where it is this process that stood still, the log is not to blame
+            was_quick = bool(done) or loop.time() - began > self._quick + STOOD_STILL
+            if not was_quick:
+                self._watch.log_is_away = True
+            await answered(reading)
+        finally:
+            reading.cancel()
+        return was_quick
 
     async def _until_touched(self) -> None:
         """By a timer alone: a glance that finds nothing, which is nearly every one, wakes no task."""
@@ -114,7 +154,7 @@ class Follower:
 
     async def _act_on(self, revocation: Revocation, noticed: float) -> None:
         watch = self._watch
-        closed, asked = 0, 0
+        closed, asked, rate = 0, 0, self._handshake_rate()
         identities: dict[str, None] = {}
         target = revocation.target
         async for live in watch.connections.each(having=(MEMBERS[target.kind], target.value)):
@@ -124,7 +164,7 @@ class Follower:
             if len(identities) < MAX_NAMED:
                 identities["|".join(identity)] = None
             try:
-                ends = self._do(revocation, live)
+                ends = self._do(revocation, live, reconnect_after=floor(closed / rate))
             except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it saves nobody behind it
                 live.broken(error)
                 ends = True
@@ -154,13 +194,27 @@ class Follower:
             took=now - noticed,
             identities=tuple(identities),
         )
-        try:
-            await self._log.acknowledge(acknowledgement)
-        except StoreError as error:
-            watch.note(f"revocation {place} was done and could not be acknowledged: {error}")
+        # not waited for: the next revocation must not be late because a store takes its time
+        watch.errands.begin("acknowledge", self._acknowledge(acknowledgement, place))
 
-    def _do(self, revocation: Revocation, live: Live) -> bool:
-        """Carry out one revocation on one connection. True when that closes it."""
+    async def _acknowledge(self, acknowledgement: Acknowledgement, place: str) -> None:
+        """Somebody may be waiting for it, so that it is tried for as long as he does."""
+        for wait in (*ACKNOWLEDGE_AGAIN_AFTER, None):
+            try:
+                await answered(self._log.acknowledge(acknowledgement))
+            except StoreError as error:
+                if wait is None:
+                    self._watch.note(f"revocation {place} was done and could not be acknowledged: {error}")
+                else:
+                    await asyncio.sleep(wait)
+            else:
+                return
+
+    def _do(self, revocation: Revocation, live: Live, *, reconnect_after: int) -> bool:
+        """Carry out one revocation on one connection. True when that closes it.
+
+        Only who can't renew on the spot comes back with something else, after `reconnect_after` seconds.
+        """
         match revocation.effect:
             case Effect.CLOSE if revocation.target.kind is TargetKind.CONNECTION:
                 if revocation.cause == REPLACED:
@@ -172,7 +226,7 @@ class Follower:
                 live.revoke()
                 return True
             case Effect.RENEW:
-                live.demand_renewal(now=self._watch.clock.now())
+                live.demand_renewal(now=self._watch.clock.now(), reconnect_after=reconnect_after)
                 return not live.admission.renewable
             case Effect.ROLES:
                 live.put_roles(revocation.roles)

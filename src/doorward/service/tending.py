@@ -17,6 +17,7 @@ from doorward.service.revoke import Follower
 from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
+from doorward.service.within import answered
 
 PRESENCE_EVERY: Final = 0.25
 BEAT_EVERY: Final = BEATS_APART
@@ -113,12 +114,15 @@ class Tending:
                 await self._beat_or_note()
 
     async def _beat_or_note(self) -> None:
-        try:
-            await self.beat()
-            await self._store.slots.beat(now=self._watch.clock.now())
-        except StoreError as error:
-            self._watch.note(f"no heartbeat: {error}")
+        for beat in (self.beat, self._beat_slots):  # one store may be there without the other
+            try:
+                await beat()
+            except StoreError as error:
+                self._watch.note(f"no heartbeat: {error}")
         await self._follow(await self._timekeeper.beat())
+
+    async def _beat_slots(self) -> None:
+        await answered(self._store.slots.beat(now=self._watch.clock.now()))
 
     async def _follow(self, jump: float | None) -> None:
         """Our clock has jumped. Set back, it prolongs nobody's lease: what was left of it is left of it."""
@@ -131,15 +135,17 @@ class Tending:
 
     async def beat(self) -> None:
         """Say that this worker lives. Raises StoreError."""
-        await self._store.presence.beat(
-            PresentNode(
-                node=self._node,
-                worker=self._worker,
-                pid=os.getpid(),
-                started_at=self._started_at,
-                beat_at=self._watch.clock.now(),
-                cursor=self._withdrawals.cursor,
-                connections=len(self._watch.connections),
+        await answered(
+            self._store.presence.beat(
+                PresentNode(
+                    node=self._node,
+                    worker=self._worker,
+                    pid=os.getpid(),
+                    started_at=self._started_at,
+                    beat_at=self._watch.clock.now(),
+                    cursor=self._withdrawals.cursor,
+                    connections=len(self._watch.connections),
+                )
             )
         )
 
@@ -156,10 +162,10 @@ class Tending:
             self._closing = asyncio.create_task(self._close_all(), name="closing without the store")
             self._closing.add_done_callback(self._closed)
         try:
-            await self._chores.refresh_keys()
+            await answered(self._chores.refresh_keys())
             if turn % FORGET_EVERY == 0:
                 self._withdrawals.forget()
-                await self._store.revocations.forget(now=self._watch.clock.now())
+                await answered(self._store.revocations.forget(now=self._watch.clock.now()))
         except StoreError as error:
             self._watch.note(f"housekeeping: {error}")
 
@@ -229,6 +235,6 @@ class Tending:
             return
         await self._watch.report_presence()
         try:
-            await self._store.presence.leave(node=self._node, worker=self._worker)
+            await answered(self._store.presence.leave(node=self._node, worker=self._worker))
         except StoreError as error:
             self._watch.note(f"presence could not be left: {error}")

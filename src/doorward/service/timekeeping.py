@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from doorward.core.timekeeping import LONGEST_ROUND_TRIP, Sample, shortest
 from doorward.ports import Store, StoreError
+from doorward.service.within import answered
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
 FIRST: Final = 5
@@ -34,7 +35,7 @@ class Timepiece(Protocol):
 async def ask(store: Store, clock: Timepiece) -> Sample | None:
     """None: the store has no time of its own. Raises StoreError."""
     before = clock.ticks()
-    told = await store.time()
+    told = await answered(store.time())
     return None if told is None else Sample(before, clock.ticks(), told)
 
 

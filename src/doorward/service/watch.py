@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Callable
 
+from doorward.core import leases
 from doorward.core.auditing import connection_event
 from doorward.core.endings import ENDINGS, counts_as_refusal
 from doorward.core.peering import is_in
 from doorward.core.proving import Steps
 from doorward.core.renewing import Renewal, renew
-from doorward.ports import Clock, PresentConnection, Store, StoreError
+from doorward.ports import Clock, Entropy, PresentConnection, Store, StoreError
 from doorward.service.asking import Answers, drive
 from doorward.service.connections import Connections
 from doorward.service.errands import Errands
 from doorward.service.events import Events
 from doorward.service.live import Live
+from doorward.service.patience import UNJUDGED, patient
+from doorward.service.within import Within, answered
 from doorward.values.audit import EventKind, Outcome, Trail
 from doorward.values.credential import Credential
 from doorward.values.decision import Deny, Reason, Step
@@ -24,10 +27,13 @@ from doorward.values.rules import Rules
 REPLACED = "replaced"
 REPLACEMENT_COUNTS = 60.0
 RELEASE_AT_ONCE = 256
+RENEWAL_WITHIN = 10.0  # seconds to judge one, whatever its stores do
+REPLACE_AGAIN_AFTER = (0.5, 2.0, 8.0)
 
 
 class Watch:
-    """`rules` is swapped whole by a reload. `note` gets lines for our own log."""
+    """`rules` is swapped whole by a reload. `note` gets lines for our own log. `log_is_away`: the revocation log does
+    not answer, or too slowly for a handshake to ask it."""
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class Watch:
         answers: Answers,
         connections: Connections,
         events: Events,
+        entropy: Entropy,
         node: str,
         worker: int,
         note: Callable[[str], None],
@@ -47,6 +54,7 @@ class Watch:
         self.connections = connections
         self.events = events
         self.note = note
+        self._entropy = entropy
         self.errands = Errands(events.fault)
         self._store = store
         self._answers = answers
@@ -55,6 +63,9 @@ class Watch:
         self._opened: dict[str, PresentConnection] = {}
         self._closed: list[str] = []
         self._releasing: list[str] = []
+        self._counts_refusals = True
+        self.log_is_away = False
+        self.renewal_within = RENEWAL_WITHIN
 
     # the table's comings and goings
 
@@ -87,19 +98,24 @@ class Watch:
     async def _replace_elsewhere(self, connection: str) -> None:
         now = self.clock.now()
         target = Target(kind=TargetKind.CONNECTION, value=connection)
-        try:
-            await self._store.revocations.append(
-                Revocation(
-                    target=target,
-                    instant=now,
-                    effect=Effect.CLOSE,
-                    cause=REPLACED,
-                    expires_at=now + REPLACEMENT_COUNTS,
-                    id=f"{REPLACED}-{connection}",  # a connection is replaced once
-                )
-            )
-        except StoreError as error:
-            self.note(f"connection {connection} could not be replaced: {error}")
+        replacement = Revocation(
+            target=target,
+            instant=now,
+            effect=Effect.CLOSE,
+            cause=REPLACED,
+            expires_at=now + REPLACEMENT_COUNTS,
+            id=f"{REPLACED}-{connection}",  # a connection is replaced once
+        )
+        for wait in (*REPLACE_AGAIN_AFTER, None):
+            try:
+                await answered(self._store.revocations.append(replacement))
+            except StoreError as error:
+                if wait is None:
+                    self.note(f"connection {connection} could not be replaced: {error}")
+                else:
+                    await asyncio.sleep(wait)
+            else:
+                return
 
     def finished(self, live: Live) -> None:
         """A connection is closed: its slot and its presence end."""
@@ -118,7 +134,7 @@ class Watch:
         while self._releasing:
             waiting, self._releasing = self._releasing[:RELEASE_AT_ONCE], self._releasing[RELEASE_AT_ONCE:]
             try:
-                await self._store.slots.release(*waiting)
+                await answered(self._store.slots.release(*waiting))
             except StoreError as error:  # the store frees them at its next beat
                 self.note(f"{len(waiting)} slots could not be released yet: {error}")
 
@@ -129,7 +145,7 @@ class Watch:
             return
         self._opened, self._closed = {}, []
         try:
-            await self._store.presence.note(opened=tuple(opened.values()), closed=closed)
+            await answered(self._store.presence.note(opened=tuple(opened.values()), closed=closed))
         except StoreError as error:
             self.note(f"presence could not be written: {error}")
             alive = {name: row for name, row in opened.items() if self.connections.get(name) is not None}
@@ -148,15 +164,21 @@ class Watch:
 
     async def _take_refusal(self, key: str) -> None:
         try:
-            await self._store.rates.take(
-                name="refusals_per_address",
-                key=key,
-                rate=self.rules.limits.refusals_per_address,
-                cost=1,
-                now=self.clock.now(),
+            await answered(
+                self._store.rates.take(
+                    name="refusals_per_address",
+                    key=key,
+                    rate=self.rules.limits.refusals_per_address,
+                    cost=1,
+                    now=self.clock.now(),
+                )
             )
-        except StoreError as error:
-            self.note(f"a refusal could not be counted: {error}")
+        except StoreError as error:  # nobody is let in then either (RAT-05), and a flood is no reason for one of notes
+            if self._counts_refusals:
+                self.note(f"refusals can't be counted: {error}")
+            self._counts_refusals = False
+        else:
+            self._counts_refusals = True
 
     # renewals
 
@@ -167,6 +189,7 @@ class Watch:
     async def _renew_over_socket(self, live: Live, credential: Credential, id: str | None) -> None:
         judged = await self._judge_renewal(live, credential)
         if isinstance(judged, Deny):
+            self._bear_with(live, judged)
             live.renewal_refused(judged, id, over_socket=True)
         elif not live.renewed(judged, over_socket=True):
             live.renewal_refused(Deny(Reason.RENEWAL_REFUSED, Step.PROVE), id, over_socket=True)
@@ -179,10 +202,17 @@ class Watch:
         judged = await self._judge_renewal(live, credential)
         if isinstance(judged, Deny):
             if judged.reason is not Reason.IDENTITY_CHANGED:
-                return judged
+                return judged  # nor may whoever knows its id prolong it: nothing was judged
             # somebody else's credential at our HTTP endpoint must not be able to end this connection
             return Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
         return live if live.renewed(judged, over_socket=False) else Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
+
+    def _bear_with(self, live: Live, deny: Deny) -> None:
+        """Nobody ends because we can't judge his renewal, and nobody outlives what he has proven."""
+        if deny.reason in UNJUDGED:
+            live.lease = leases.postponed(
+                live.lease, live.route.lease, expires_at=live.principal.expires_at, now=self.clock.now()
+            )
 
     async def _judge_renewal(self, live: Live, credential: Credential) -> Renewal | Deny:
         trail = Trail(connection=live.connection)
@@ -196,7 +226,12 @@ class Watch:
                 trail=trail,
                 now=self.clock.now(),
             )
-            judged = await drive(steps, self._answers.by_type, self.clock)
+            with Within(self.renewal_within):
+                judged = await drive(steps, self._answers.by_type, self.clock)
+            if isinstance(judged, Deny):
+                judged = patient(judged, self._entropy)
+        except TimeoutError:
+            judged = patient(Deny(Reason.ADMISSION_TIMEOUT, Step.PROVE), self._entropy)
         except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and a refusal
             self.events.fault("renewal", error)
             judged = Deny(Reason.INTERNAL, Step.PROVE)

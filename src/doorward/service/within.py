@@ -5,11 +5,17 @@ task. `Within` is `asyncio.timeout`, and holds for a coroutine that `begin` bega
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import TracebackType, coroutine
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
+
+from doorward.ports import StoreError
 
 _Work = Coroutine[Any, Any, None]
+T = TypeVar("T")
+
+STORE_WITHIN: Final = 6.0
+"""Seconds for what nobody waits for. Adapters have shorter deadlines of their own, and better words."""
 
 
 class Within:
@@ -62,6 +68,15 @@ class Within:
             return
         if self._task.uncancel() <= self._cancelled_before and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+async def answered(work: Awaitable[T], *, within: float = STORE_WITHIN) -> T:
+    """What a store says. Raises StoreError where it has said nothing within so many seconds: no loop of ours hangs."""
+    try:
+        with Within(within):
+            return await work
+    except TimeoutError as error:
+        raise StoreError(f"no answer within {within:.0f} s") from error
 
 
 _unowned: list[Within] | None = None

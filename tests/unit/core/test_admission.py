@@ -80,8 +80,8 @@ class TestTheOrder:
         played = knock(handshake(), rules())
         allowed(played)
         assert played.kinds() == [
-            AskBan,
             TakePending,
+            AskBan,
             TakeRate,
             TakeRate,  # 4
             VerifySignature,
@@ -124,7 +124,7 @@ class TestTheOrder:
     def test_nothing_is_asked_after_a_refusal_and_nothing_before_the_address(self) -> None:
         for changes in ({"sec_websocket_version": "8"}, {"host": "evil.example"}, {"x_forwarded_for": "1.2.3.4"}):
             assert knock(handshake(**changes), rules()).asked == ()
-        assert knock(handshake("/nowhere"), rules()).kinds() == [AskBan, TakePending, TakeRate, TakeRate]
+        assert knock(handshake("/nowhere"), rules()).kinds() == [TakePending, AskBan, TakeRate, TakeRate]
 
     def test_the_origin_is_judged_before_any_credential_is_looked_at(self) -> None:
         """ORG-05: no oracle for credentials, and no ticket burnt by a stranger's page (TS-04)."""

@@ -215,6 +215,7 @@ class World:
             answers=self.answers,
             connections=self.connections,
             events=self.events,
+            entropy=self.entropy,
             node=node,
             worker=0,
             note=self.notes.append,
