@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from doorward.adapters.stores.cluster import ClusterStore
-from doorward.adapters.stores.cluster.store import Shared, Told
+from doorward.adapters.stores.cluster.store import ClusterStore, Shared
+from doorward.adapters.stores.cluster.told import Told
 from doorward.adapters.stores.redis.address import read_address
 from doorward.adapters.stores.redis.link import RedisLink
 from doorward.adapters.stores.redis.presence import RedisPresence

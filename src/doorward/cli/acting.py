@@ -22,11 +22,12 @@ _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: bool = False) -> T:
+def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: bool = False, keys: bool = True) -> T:
     """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be.
 
     `makes`: the command may be the first to use the store (a token before the first run), so it is made if need be.
-    Any other command on a store that is not there would act on nobody.
+    Any other command on a store that is not there would act on nobody. Without `keys` one of a cluster's two stores is
+    enough.
     """
     import asyncio
 
@@ -45,7 +46,7 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
         )
 
     async def run() -> T:
-        async with opened(config, report=lambda line: typer.echo(line, err=True)) as tools:
+        async with opened(config, report=lambda line: typer.echo(line, err=True), keys=keys) as tools:
             return await work(tools)
 
     try:

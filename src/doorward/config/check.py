@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BaseModel
 
 from doorward.adapters.stores.postgres import url as postgres
+from doorward.adapters.stores.redis.address import AddressError, read_address
 from doorward.config.check_routes import GATEWAY_ROUTE_CHECKS, ROUTE_CHECKS, missing_backends
 from doorward.config.config import Config, Form
 from doorward.config.grammar import Listen
@@ -150,8 +151,24 @@ def _store(config: Config) -> Iterator[Fault]:
     else:
         hint = '"sqlite:///doorward.db", "postgresql://user:password@host/database" or "memory:"'
         yield Fault(key, "is no store that this version knows", hint)
+    if config.cluster_url:
+        yield from _cluster(config)
     if config.audit_file is not None and not config.audit_file.parent.is_dir():
         yield Fault(("audit", "file"), "lies in a folder that is not there", "make the folder first")
+
+
+def _cluster(config: Config) -> Iterator[Fault]:
+    key: Key = ("store", "cluster_url")
+    if config.store_is_memory:
+        hint = "postgresql://…, or sqlite:///… where all nodes are on one machine"
+        yield Fault(key, "has nothing durable beside it: store.url is memory", hint)
+    try:
+        read_address(config.cluster_url)
+    except AddressError as error:
+        yield Fault(key, f"can't be read: {error}", "or DOORWARD_STORE__CLUSTER_URL_FILE, a file that holds it")
+        return
+    if find_spec("redis") is None or find_spec("hiredis") is None:
+        yield Fault(key, "needs a library that is not installed", "pip install 'doorward[redis]'")
 
 
 def _issuers(config: Config) -> Iterator[Fault]:

@@ -120,8 +120,9 @@ class Config:
     """Everything that `doorward run` is told.
 
     `node` None: the host's name and a random id, made at start. `hosts` as Rules has them. `max_connections` is per
-    process. `handshake_rate` is a node's, per second. `store_path` None: the store is no file. `audit_file` None: no
-    file. `key_sources` is by issuer, our own left out; `backends` by the route's name, less routes that have none.
+    process. `handshake_rate` is a node's, per second. `store_path` None: the store is no file. `cluster_url` "":
+    one node. `audit_file` None: no file. `key_sources` is by issuer, our own left out; `backends` by the route's
+    name, less routes that have none.
     """
 
     file: Path | None
@@ -142,6 +143,7 @@ class Config:
     outbound_allow: tuple[Network, ...]
     store_url: str = field(repr=False)
     store_path: Path | None
+    cluster_url: str = field(repr=False)
     keep_live_without_store: bool
     key_file: Path
     algorithm: str
@@ -167,7 +169,7 @@ class Config:
     @property
     def counts_are_shared(self) -> bool:
         """Rates and slots lie in the store, where other processes see them."""
-        return self.workers > 1 or self.store_is_postgres
+        return self.workers > 1 or self.store_is_postgres or bool(self.cluster_url)
 
     @property
     def store_name(self) -> str:

@@ -13,12 +13,13 @@ from doorward.adapters.crypto.master import MasterSecret, load_key_file
 from doorward.adapters.crypto.outbound import Outbound
 from doorward.adapters.crypto.shared_secrets import SharedSecret as SecretKeys
 from doorward.adapters.crypto.verifier import Verifier
+from doorward.adapters.stores.cluster.told import Told
 from doorward.adapters.stores.memory import MemoryStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.adapters.system import SystemClock, SystemEntropy
 from doorward.config.config import BackendTerms, Config, JwksFile, JwksUrl, SharedSecret
 from doorward.config.rules import rules_of
-from doorward.ports import Clock, Entropy, Store
+from doorward.ports import Clock, Entropy, Store, StoreError
 from doorward.service.asking import Answers
 from doorward.service.timekeeping import set_by
 from doorward.service.withdrawals import Withdrawals
@@ -29,8 +30,36 @@ Report = Callable[[str], None]
 YEARS: Final = 10 * 365 * 86400.0
 
 
-def make_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
-    """`process` names this process among those that share the store; `shared`: rates and slots are rows in it."""
+def make_store(
+    config: Config,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    master: MasterSecret,
+    process: str,
+    shared: bool,
+    follows: bool,
+    told: Told,
+) -> Store:
+    """`process` names this process among those that share the store; `shared`: rates and slots are rows in it.
+    `follows`: it serves connections, and is no command. Raises StoreError."""
+    if not config.cluster_url:
+        return _durable_store(config, clock=clock, process=process, shared=shared)
+    from doorward.config.cluster import make_cluster_store  # noqa: PLC0415 - an extra brings its libraries
+
+    return make_cluster_store(
+        _durable_store(config, clock=clock, process=process, shared=False),
+        config.cluster_url,
+        process=process,
+        master=master,
+        clock=clock,
+        entropy=entropy,
+        told=told,
+        follows=follows,
+    )
+
+
+def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
     if config.store_is_postgres:
         from doorward.adapters.stores.postgres.store import PostgresStore  # noqa: PLC0415 - an extra brings its library
 
@@ -122,18 +151,33 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(config: Config, *, report: Report) -> AsyncIterator[Opened]:
-    """Open what a command needs, and close it. Raises StoreError, KeyFileError, KeysError."""
+async def opened(config: Config, *, report: Report, keys: bool = True) -> AsyncIterator[Opened]:
+    """Open what a command needs, and close it. Raises StoreError, KeyFileError, KeysError.
+
+    Without `keys` it is content with one of a cluster's two stores: what it does reaches the nodes by that.
+    """
     clock, entropy = SystemClock(), SystemEntropy()
     rules = rules_of(config)
+    master = load_key_file(config.key_file)
     store = make_store(
-        config, clock=clock, process=f"command:{entropy.bytes(6).hex()}", shared=config.counts_are_shared
+        config,
+        clock=clock,
+        entropy=entropy,
+        master=master,
+        process=f"command:{entropy.bytes(6).hex()}",
+        shared=config.counts_are_shared,
+        follows=False,
+        told=Told(note=report, refused=lambda why, count: None, made_durable=lambda revocation: None),
     )
     await store.open()
     try:
-        await set_by(store, clock)
-        keyring = make_keyring(config, store=store, master=load_key_file(config.key_file), clock=clock, entropy=entropy)
-        await keyring.open()
+        keyring = make_keyring(config, store=store, master=master, clock=clock, entropy=entropy)
+        try:
+            await set_by(store, clock)
+            await keyring.open()
+        except StoreError:
+            if keys or not config.cluster_url:
+                raise
         sources = make_sources(config, rules, keyring=keyring, clock=clock, report=report)
         withdrawals = Withdrawals(store.revocations, store.bans, clock)
         answers = Answers(
@@ -145,4 +189,13 @@ async def opened(config: Config, *, report: Report) -> AsyncIterator[Opened]:
         )
         yield Opened(config, rules, store, clock, entropy, keyring, answers, withdrawals)
     finally:
+        await _closed(store, config)
+
+
+async def _closed(store: Store, config: Config) -> None:
+    """A store that has gone away meanwhile can't be closed in order; what the command did is done."""
+    try:
         await store.close()
+    except StoreError:
+        if not config.cluster_url:
+            raise

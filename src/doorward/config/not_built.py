@@ -36,7 +36,6 @@ def _of(key: str, *accepted: object, why: str) -> NotBuilt:
 NOT_BUILT: Final = (
     _of("server.tls.client_ca_file", why=_CERTIFICATES),
     _of("server.tls.client_certificates", "off", why=_CERTIFICATES),
-    _of("store.cluster_url", "", why="one machine only: several nodes come with Redis"),
     _of("tokens.format", "jwt", why="our own tokens are signed, not looked up"),
     _of("tokens.refresh_ttl", 2592000.0, why="refresh tokens come with accounts"),
     _of("issuers.*.introspection", why="tokens are verified by key, not by introspection"),

@@ -18,6 +18,7 @@ from doorward.adapters.gateway.parts import StartError
 from doorward.adapters.metrics.meters import Meters
 from doorward.adapters.metrics.node import Node
 from doorward.adapters.neighbours import UnixNeighbours
+from doorward.adapters.stores.cluster.told import Told
 from doorward.adapters.system import SystemClock, SystemEntropy
 from doorward.adapters.web.app import WebApp
 from doorward.adapters.web.health import Readiness
@@ -27,6 +28,7 @@ from doorward.config.making import make_keyring, make_sources, make_store, publi
 from doorward.config.problem import Problem
 from doorward.config.reloading import in_short, issuers_as_before, needs_restart, told
 from doorward.config.sinks import Sinks
+from doorward.core.auditing_revocations import made_durable, notices_refused
 from doorward.core.pacing import share
 from doorward.core.routing import find_route
 from doorward.ports import SignatureVerifier
@@ -44,6 +46,7 @@ from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.decision import Deny
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
+from doorward.values.revocation import Revocation
 from doorward.values.rules import Route, Rules
 from doorward.values.token import Signature, SignedToken
 
@@ -124,8 +127,12 @@ class Parts:
         self._store = make_store(
             config,
             clock=self.clock,
+            entropy=self.entropy,
+            master=master,
             process=f"{node}:{worker}",  # what a dead one of this name held comes free when it is started again
             shared=process.shared,
+            follows=True,
+            told=Told(note=note, refused=self._notices_refused, made_durable=self._made_durable),
         )
         self._keyring = make_keyring(config, store=self._store, master=master, clock=self.clock, entropy=self.entropy)
         try:
@@ -244,6 +251,12 @@ class Parts:
     def _handshake_rate(self) -> float:
         """This process's share of the node's."""
         return share(self.terms.config.handshake_rate, self.terms.config.workers)
+
+    def _notices_refused(self, why: str, count: int) -> None:
+        self.events.emit(notices_refused(why, count))
+
+    def _made_durable(self, revocation: Revocation) -> None:
+        self.events.emit(made_durable(revocation, now=self.clock.now()))
 
     def _by_route(self) -> dict[str, int]:
         counts: dict[str, int] = {}

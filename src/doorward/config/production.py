@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from doorward.adapters.stores.postgres import url as postgres
+from doorward.adapters.stores.redis.address import read_address
 from doorward.config.config import Config, Form
 from doorward.config.load import in_order
 from doorward.config.problem import Fault, Key, Problem, warning
@@ -113,6 +114,20 @@ def _store(config: Config) -> Iterator[Fault]:
         yield from _postgres(config)
     elif config.store_path is not None:
         yield from _mode(config.store_path, ("store", "url"), "holds identities and wrapped keys")
+    if config.cluster_url:
+        yield from _cluster(config)
+
+
+def _cluster(config: Config) -> Iterator[Fault]:
+    key: Key = ("store", "cluster_url")
+    address = read_address(config.cluster_url)
+    if not address.tls and not _is_this_machine(address.host):
+        yield Fault(key, "is reached without TLS", "names and addresses travel in the clear: rediss://")
+    if address.password is None and not address.certificate_file:
+        hint = "who can write there can keep everybody out: redis://user:password@…, from a file or a variable"
+        yield warning(key, "has no password", hint)
+    if config.store_path is not None:
+        yield warning(key, "has SQLite beside it: all nodes must be on this machine", "postgresql:// for several")
 
 
 def _postgres(config: Config) -> Iterator[Fault]:
@@ -147,7 +162,12 @@ def _holds_secret(config: Config) -> bool:
         any(issuer.secret is not None for issuer in settings.issuers)
         or any(route.assertion_secret is not None for route in settings.routes)
         or (postgres.holds_password(config.store_url) and config.locations.is_in_file(("store", "url")))
+        or (_has_password(config.cluster_url) and config.locations.is_in_file(("store", "cluster_url")))
     )
+
+
+def _has_password(cluster_url: str) -> bool:
+    return bool(cluster_url) and read_address(cluster_url).password is not None
 
 
 def _mode(path: Path, key: Key, why: str) -> Iterator[Fault]:

@@ -16,6 +16,7 @@ def needs_restart(old: Config, new: Config) -> list[str]:
         "server.workers": (old.workers, new.workers),
         "server.public_url": (old.public_url, new.public_url),
         "store.url": (old.store_url, new.store_url),
+        "store.cluster_url": (old.cluster_url, new.cluster_url),
         "tokens.key_file": (old.key_file, new.key_file),
         "tokens.algorithm": (old.algorithm, new.algorithm),
         "audit.file": (old.audit_file, new.audit_file),

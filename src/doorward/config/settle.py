@@ -82,6 +82,7 @@ class Settling:
             outbound_allow=server.outbound_allow,
             store_url=settings.store.url,
             store_path=sqlite_path(settings.store.url, self.folder),
+            cluster_url=settings.store.cluster_url,
             keep_live_without_store=settings.store.live_when_unavailable == "keep",
             key_file=key_file,
             algorithm=tokens.algorithm,

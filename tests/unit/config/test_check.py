@@ -1,9 +1,13 @@
 """It does not start on …: PRODUCT section 4's list and SECURITY's OPS-01, each with its key; and the warnings."""
 
+import subprocess
+import sys
+
 import pytest
 
 from doorward.config.check import unsafe_keys
 from doorward.config.fields import Many, Table, key
+from doorward.config.problem import Severity
 from tests.unit.config.making import ISSUER, ROUTE, SECRET, bad, errors, good, private, warnings
 
 PUBLIC = '[server]\npublic_url = "https://rt.test"\nlisten = "{}"\n'
@@ -82,6 +86,10 @@ def test_cookies_with_no_origin_list(tmp_path, how) -> None:
         ('[store]\nurl = "mysql://h"\n', "store.url", "is no store that this version knows"),
         ('[store]\nurl = "sqlite://x.db"\n', "store.url", "is not a SQLite URL"),
         ('[store]\nurl = "sqlite:///nowhere/x.db"\n', "store.url", "lies in a folder that is not there"),
+        ('[store]\nurl = "memory:"\ncluster_url = "redis://h"\n', "store.cluster_url", "has nothing durable beside it"),
+        ('[store]\ncluster_url = "http://u:hunter2@h"\n', "store.cluster_url", "can't be read: a Redis URL begins"),
+        ('[store]\ncluster_url = "redis://:hunter2@h:x"\n', "store.cluster_url", "can't be read: a Redis URL's host"),
+        ('[store]\ncluster_url = "redis+cluster://h/3"\n', "store.cluster_url", "can't be read: a Redis Cluster has"),
         ('[audit]\nfile = "nowhere/audit.jsonl"\n', "audit.file", "lies in a folder that is not there"),
         ('[admin]\nlisten = "127.0.0.1:8800"\n', "admin.listen", "is the gateway's own address"),
         ('[admin]\nlisten = "0.0.0.0:8800"\n', "admin.listen", "is the gateway's own address"),
@@ -195,3 +203,30 @@ def test_a_world_readable_key_file_starts_nothing(tmp_path) -> None:
     private(tmp_path / "doorward.key", "x").chmod(0o644)
     [problem] = [problem for problem in bad(tmp_path, "") if problem.path == "tokens.key_file"]
     assert "chmod 600" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("store", "path", "library", "extra"),
+    [
+        ('cluster_url = "redis://h"', "store.cluster_url", "redis", "redis"),
+        ('cluster_url = "redis://h"', "store.cluster_url", "hiredis", "redis"),
+        ('url = "postgresql://h/d"', "store.url", "psycopg", "postgres"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_with_its_extra(
+    tmp_path, monkeypatch, store: str, path: str, library: str, extra: str
+) -> None:
+    assert errors(tmp_path, f"[store]\n{store}\n") == []
+    monkeypatch.setitem(sys.modules, library, None)
+    (problem,) = [one for one in bad(tmp_path, f"[store]\n{store}\n") if one.severity is Severity.ERROR]
+    assert (problem.path, problem.text) == (path, "needs a library that is not installed")
+    assert problem.hint == f"pip install 'doorward[{extra}]'"
+
+
+def test_the_plain_install_needs_no_library_of_an_extra(tmp_path) -> None:
+    """Nothing of Redis or PostgreSQL is imported where they are not configured."""
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['redis', 'hiredis', 'psycopg', 'psycopg_pool'])); "
+        "import doorward.cli, doorward.config.assemble, doorward.config.middleware, doorward.config.making"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=110)

@@ -13,7 +13,6 @@ SERVER_TLS = '[server]\ntls = { certificate_file = "c", key_file = "k", '
 CASES = {
     "server.tls.client_ca_file": SERVER_TLS + 'client_ca_file = "ca" }\n',
     "server.tls.client_certificates": SERVER_TLS + 'client_certificates = "required" }\n',
-    "store.cluster_url": '[store]\ncluster_url = "redis://:hunter2@redis"\n',
     "tokens.format": '[tokens]\nformat = "opaque"\n',
     "tokens.refresh_ttl": '[tokens]\nrefresh_ttl = "1d"\n',
     "issuers[0].introspection": ISSUER

@@ -137,6 +137,28 @@ def test_postgresql_elsewhere_is_reached_by_tls_that_knows_its_name(tmp_path, ur
     assert found == ([] if fit else [("store.url", "reaches PostgreSQL without being sure who it is")])
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://:pw@redis.acme.dev", ["is reached without TLS"]),
+        ("redis+cluster://:pw@10.0.0.5", ["is reached without TLS"]),
+        ("rediss://:pw@redis.acme.dev", []),
+        ("redis://:pw@localhost", []),
+        ("redis://:pw@[::1]:6380/2", []),
+    ],
+)
+def test_redis_elsewhere_is_reached_by_tls(tmp_path, url: str, said: list[str]) -> None:
+    text = f'{FIT}[store]\nurl = "postgresql://localhost/d"\ncluster_url = "{url}"\n'
+    assert [what for at, what in audited(tmp_path, text) if at == "store.cluster_url"] == said
+
+
+def test_redis_without_a_password_and_beside_a_file_is_warned_of(tmp_path) -> None:
+    text = f'{FIT}[store]\ncluster_url = "redis://localhost"\n'
+    found = audited(tmp_path, text, severity=Severity.WARNING)
+    warned = [what for at, what in found if at == "store.cluster_url"]
+    assert warned == ["has no password", "has SQLite beside it: all nodes must be on this machine"]
+
+
 def test_a_password_of_the_store_in_a_file_that_everybody_can_read(tmp_path) -> None:
     url = "postgresql://u:hunter2@localhost/d"
     good(tmp_path, "")

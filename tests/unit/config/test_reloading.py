@@ -23,6 +23,7 @@ def made(tmp_path, text: str) -> Config:
         ("server.workers", "[server]\nworkers = 2\n"),
         ("server.public_url", '[server]\npublic_url = "https://rt.test"\n'),
         ("store.url", '[store]\nurl = "sqlite:///other.db"\n'),
+        ("store.cluster_url", '[store]\ncluster_url = "redis://localhost"\n'),
         ("tokens.algorithm", '[tokens]\nalgorithm = "ES256"\n'),
         ("audit.file", '[audit]\nfile = "other.jsonl"\n'),
     ],

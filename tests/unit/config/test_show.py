@@ -61,11 +61,12 @@ def test_secrets_are_masked(tmp_path) -> None:
 )
 def test_a_password_in_a_stores_url_is_masked(tmp_path, url, shown) -> None:
     config = good(tmp_path, "")
-    settings = config.settings.model_copy(update={"store": config.settings.store.model_copy(update={"url": url})})
+    store = config.settings.store.model_copy(update={"url": url, "cluster_url": url})
+    settings = config.settings.model_copy(update={"store": store})
     tree = effective(
         type(config)(**{**{name: getattr(config, name) for name in config.__slots__}, "settings": settings})
     )
-    assert tree["store"]["url"] == shown
+    assert tree["store"]["url"] == tree["store"]["cluster_url"] == shown
 
 
 def test_a_store_is_named_without_its_password(tmp_path) -> None:

@@ -1,5 +1,4 @@
-"""One store of several nodes: a durable one for what must survive, and Redis for what they share of the moment."""
+"""One store of several nodes: a durable one for what must survive, and Redis for what they share of the moment.
 
-from doorward.adapters.stores.cluster.store import ClusterStore
-
-__all__ = ["ClusterStore"]
+Nothing is imported here: the plain install has no redis, and reads `told` all the same.
+"""

@@ -12,6 +12,7 @@ from doorward.adapters.stores.cluster.bans import ClusterBans
 from doorward.adapters.stores.cluster.following import Following
 from doorward.adapters.stores.cluster.presence import ClusterPresence
 from doorward.adapters.stores.cluster.revocations import ClusterRevocations
+from doorward.adapters.stores.cluster.told import Told
 from doorward.adapters.stores.redis.feed import Link as FeedLink
 from doorward.adapters.stores.redis.feed import RedisFeed
 from doorward.ports import (
@@ -28,7 +29,6 @@ from doorward.ports import (
     StoreError,
     TicketStore,
 )
-from doorward.values.revocation import Revocation
 
 
 class Link(FeedLink, Protocol):
@@ -51,16 +51,6 @@ class Shared:
     presence: Presence
     begin: Callable[[], Awaitable[None]]
     end: Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Who hears of what: `note` lines for our own log, `refused` why entries of the feed were dropped and how many, at
-    most once a second each, `made_durable` what this process has made durable at last."""
-
-    note: Callable[[str], None]
-    refused: Callable[[str, int], None]
-    made_durable: Callable[[Revocation], None]
 
 
 class ClusterStore:
