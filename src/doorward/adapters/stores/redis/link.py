@@ -276,12 +276,13 @@ class RedisLink:
 
     async def _connected(self) -> Lines:
         lines = Lines(self._address, lost=lambda why: self._lost_of(lines, why))
+        within = max(PROBE_TAKES, self._deadline)
         try:
-            async with asyncio.timeout(max(PROBE_TAKES, self._deadline)):
+            async with asyncio.timeout(within):
                 await lines.open(self._seeds)
         except TimeoutError:
             await lines.close()
-            raise StoreError(f"{self._address.shown}: no connection within {PROBE_TAKES:g} s") from None
+            raise StoreError(f"{self._address.shown}: no connection within {within:g} s") from None
         except StoreError as error:
             await lines.close()
             raise StoreError(f"{self._address.shown}: {error}") from None
