@@ -294,6 +294,27 @@ async def test_a_lock_that_somebody_holds_is_waited_for_and_no_longer_than_the_b
     assert await appending == 1
 
 
+async def test_one_that_answers_too_slowly_again_and_again_is_away(ground: PostgresGround) -> None:
+    """Nobody waits for what the last ones have waited for in vain; and what is as slow to a probe stays away."""
+    store = at(ground.url)
+    await store.open()
+    with ground.server.connect(ground.url) as other:
+        other.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN NULL; END'"
+        )
+        other.execute("CREATE TRIGGER slow BEFORE UPDATE ON doorward_numbers EXECUTE FUNCTION slow()")
+        async with asyncio.timeout(WITHIN):
+            answers = await asyncio.gather(*(store.check() for _ in range(4)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreError}
+        assert store._link.is_away
+        async with asyncio.timeout(1):
+            assert set((await outcomes(store)).values()) == {"StoreError"}
+        other.execute("DROP TRIGGER slow ON doorward_numbers")
+    await healed(store)
+    assert set((await outcomes(store)).values()) == {"done"}
+    await store.close()
+
+
 @pytest.mark.parametrize("text", ["\x00", "\ud800"])
 async def test_what_it_can_not_hold_is_an_error_and_spoils_nobody_elses(ground: PostgresGround, text: str) -> None:
     store = await ground.store("a:0")

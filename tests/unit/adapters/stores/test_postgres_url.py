@@ -57,3 +57,12 @@ def test_whether_there_is_a_password() -> None:
     assert holds_password("postgresql://u:p@h/d")
     assert not holds_password("postgresql://u@h:5432/d")
     assert not holds_password("postgresql://h:5432/d?x=a:b")
+
+
+@pytest.mark.parametrize(
+    ("file", "fit"), [("/etc/ca.pem", True), ("%2Fetc%2Fca.pem", True), ("system", True), ("ca.pem", False)]
+)
+def test_files_are_named_whole(file: str, fit: bool) -> None:
+    told = fault(f"postgresql://u@h/d?sslmode=verify-full&sslrootcert={file}")
+    assert told.startswith("" if fit else "names a file by a relative path")
+    assert bool(told) is not fit

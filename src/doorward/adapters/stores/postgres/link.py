@@ -15,13 +15,14 @@ from typing import Final
 
 import psycopg
 
-from doorward.adapters.stores.postgres.connecting import Connection, Place, Row, cut, end, is_passing, spoils, told
+from doorward.adapters.stores.postgres.connecting import Connection, Cut, Place, Row, cut, end, is_passing, spoils, told
 from doorward.ports import StoreError
 
 DEADLINE: Final = 1.8
 SIZE: Final = 4
 _MOST_WAITING: Final = 4_096
 _TRIES: Final = 4  # of a statement that was rolled back for another's sake
+_SLOW_MOST: Final = 3
 _PROBE_FIRST: Final = 0.05
 _PROBE_LAST: Final = 1.0
 _chance = SystemRandom()
@@ -64,10 +65,12 @@ class Lane:
 
 
 class Link:
-    """`deadline` is in seconds, for each call. `on_back` is called each time that the link is there again."""
+    """`deadline` is in seconds, for each call. `probe` is the statement that must succeed before the link is there
+    again; `on_back` is called each time that it is."""
 
-    def __init__(self, place: Place, *, size: int = SIZE, deadline: float = DEADLINE) -> None:
+    def __init__(self, place: Place, *, probe: str, size: int = SIZE, deadline: float = DEADLINE) -> None:
         self._place = place
+        self._probing = probe
         self._deadline = deadline
         self._lanes = [Lane() for _ in range(size)]
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,6 +80,7 @@ class Link:
         self._probe: asyncio.Task[None] | None = None
         self._away: str = "the store is not open"
         self._open = False
+        self._slow = 0  # statements in a row that took too long
         self.losses = 0
         self.on_back: Callable[[], None] = lambda: None
 
@@ -211,8 +215,11 @@ class Link:
                         continue
                 elif isinstance(error, psycopg.Error) and is_passing(error):
                     continue
+                elif isinstance(error, psycopg.errors.QueryCanceled):
+                    self._was_slow()
                 _settle(job, error=StoreError(self._away) if self._away else failed)
                 return
+            self._slow = 0
             _settle(job, rows=rows)
             return
         _settle(job, error=StoreError("PostgreSQL rolled it back for others' sake, again and again"))
@@ -241,7 +248,8 @@ class Link:
         try:
             cursor = lane.cursor = lane.cursor or connection.cursor()
             await cursor.execute(job.statement, job.parameters)
-            return await cursor.fetchall() if cursor.description else []
+            result = cursor.pgresult
+            return await cursor.fetchall() if result is not None and result.nfields else []
         finally:
             lane.busy = False
             timer.cancel()
@@ -261,6 +269,13 @@ class Link:
         """The server's own time limits have passed, so it is not slow: it, or the way to it, is gone."""
         self.lose(f"PostgreSQL gave no answer within {self._deadline:g} s")
 
+    def _was_slow(self) -> None:
+        """Each took its whole time, and nothing else came through: who asks next need not wait for that."""
+        self._slow += 1
+        if self._slow >= _SLOW_MOST:
+            self._slow = 0
+            self.lose("PostgreSQL is too slow: statement after statement took too long")
+
     def _fail_all(self) -> None:
         jobs, self._jobs = self._jobs, deque()
         for job in jobs:
@@ -275,6 +290,7 @@ class Link:
             pause = min(pause * 2, _PROBE_LAST)
             try:
                 found = await self._place.connect()
+                await self._try(found)
             except StoreError as error:
                 self._away = str(error)
                 continue
@@ -283,6 +299,14 @@ class Link:
             self._away = ""
             self.on_back()
             return
+
+    async def _try(self, connection: Connection) -> None:
+        try:
+            async with Cut(connection, within=self._deadline):
+                await connection.execute(self._probing)
+        except psycopg.Error as error:
+            await end(connection)
+            raise told(error) from None
 
 
 def _settle(job: Job, *, rows: list[Row] | None = None, error: Exception | None = None) -> None:

@@ -69,7 +69,7 @@ class PostgresStore:
         self._own_time = own_time
         self._sweep_every = sweep_every
         self._place = Place(url)
-        self._link = link = Link(self._place, deadline=deadline)
+        self._link = link = Link(self._place, probe=_CHECK, deadline=deadline)
         self._listener = Listener(link)
         link.on_back = self._listener.wake
         counters = Counters(link)

@@ -13,6 +13,7 @@ _FORM: Final = (
     "is not a PostgreSQL URL: postgresql://user:password@host:5432/database, "
     "with : / ? # @ in user or password written as %3A %2F %3F %23 %40"
 )
+_FILES: Final = frozenset({"passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert"})
 LIBPQ_SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
@@ -24,8 +25,11 @@ def fault(url: str) -> str:
     """What is wrong with its form; "" when nothing is."""
     if not _URL.fullmatch(url):
         return _FORM
-    if LIBPQ_SECRETS & options(url).keys():
+    given = options(url)
+    if LIBPQ_SECRETS & given.keys():
         return "has a password after the question mark: it stands before the @"
+    if any(not value.startswith("/") for name, value in given.items() if name in _FILES and value != "system"):
+        return "names a file by a relative path: libpq would look for it where the process was started"
     return ""
 
 

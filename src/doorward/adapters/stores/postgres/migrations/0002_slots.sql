@@ -56,6 +56,7 @@ BEGIN
             WHERE s.address = an_address AND s.connection <> ALL (victims) ORDER BY s.place LIMIT excess
         ) oldest);
     END IF;
+    PERFORM 1 FROM doorward_slots s WHERE s.connection = ANY (victims) ORDER BY s.connection FOR UPDATE;
     WITH gone AS (DELETE FROM doorward_slots s WHERE s.connection = ANY (victims) RETURNING s.connection)
     SELECT coalesce(array_agg(gone.connection ORDER BY array_position(victims, gone.connection)), '{}')
     INTO replaced FROM gone;
@@ -84,6 +85,8 @@ $$;
 CREATE FUNCTION doorward_free_slots(connections text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- In one order by everybody, so that nobody waits in a circle.
+    PERFORM 1 FROM doorward_slots WHERE connection = ANY (connections) ORDER BY connection FOR UPDATE;
     DELETE FROM doorward_slots WHERE connection = ANY (connections);
 END $$;
 
@@ -97,6 +100,7 @@ DECLARE
     dead text;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    PERFORM 1 FROM doorward_slots WHERE connection = ANY (owed) ORDER BY connection FOR UPDATE;
     DELETE FROM doorward_slots WHERE connection = ANY (owed);
     SELECT * INTO last FROM doorward_slot_leases WHERE process = a_process;
     INSERT INTO doorward_slot_leases (process, beat_at, lost) VALUES (a_process, now, true)
