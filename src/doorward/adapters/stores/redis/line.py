@@ -2,15 +2,20 @@
 
 An answer belongs to the call at the head of the row, whether anybody still waits for it or not. So a caller may be
 cancelled at any moment, and nobody gets another's answer (CVE-2023-28858). What breaks that order ends the line.
+
+redis-py connects, checks certificates and authenticates. Then its stream is taken away from it, and hiredis reads what
+arrives at once: a task that writes and one that reads would cost a call three times as much.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+import hiredis
+from redis._parsers import BaseParser
 from redis.asyncio.connection import Connection, SSLConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError, InvalidResponse, RedisError, ResponseError
 
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import Argument, Call, packed
@@ -18,8 +23,10 @@ from doorward.adapters.stores.redis.call import Argument, Call, packed
 Lost = Callable[[str], None]
 Refused = Callable[["Line", Call, ResponseError], None]
 
+_NO_MORE: Final = object()
 
-class Line:
+
+class Line(asyncio.Protocol):
     """`lost` is called once, with why, when the line is of no use any more, and `refused` for each error answered."""
 
     def __init__(self, address: RedisAddress, *, lost: Lost, refused: Refused) -> None:
@@ -27,11 +34,14 @@ class Line:
         self.life = ""
         self._lost = lost
         self._refused = refused
+        self._loop = asyncio.get_running_loop()
         self._connection = connect_to(address)
+        self._transport: asyncio.WriteTransport | None = None
+        self._answers = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_NO_MORE
+        )
         self._handed: list[Call | bytes] = []
         self._in_flight: deque[Call | None] = deque()
-        self._something = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
         self._over = False
 
     async def open(self) -> None:
@@ -44,77 +54,80 @@ class Line:
         return await self._connection.read_response()
 
     def begin(self) -> None:
-        """From now on `send` works."""
-        self._tasks = [
-            asyncio.create_task(self._guarded(work), name=f"redis {name} {self.address.host}:{self.address.port}")
-            for name, work in (("writes", self._write), ("reads", self._read))
-        ]
+        """From now on `send` works. Raises ConnectionError when it is over already."""
+        writer = self._connection._writer
+        if writer is None or writer.is_closing():
+            raise ConnectionError("it hung up")
+        transport = self._transport = writer.transport
+        transport.set_protocol(self)
 
     def send(self, call: Call, *before: bytes) -> None:
         """Write it at the end of this turn, right after what stands `before` it, whose answers nobody needs."""
         call.sent = True
-        self._handed += before
-        self._handed.append(call)
-        self._something.set()
+        handed = self._handed
+        if not handed:
+            self._loop.call_soon(self._flush)
+        if before:
+            handed += before
+        handed.append(call)
 
     async def close(self) -> None:
         """Those that still wait are not told."""
         self._over = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._transport is not None:
+            self._transport.abort()
         await self._connection.disconnect(nowait=True)
 
-    async def _guarded(self, work: Callable[[], Any]) -> None:
-        try:
-            await work()
-        except (RedisError, OSError, EOFError) as error:
-            self._end(str(error) or type(error).__name__)
+    def _flush(self) -> None:
+        handed, self._handed = self._handed, []
+        if self._over or self._transport is None:
+            return
+        in_flight = self._in_flight
+        chunks = []
+        for one in handed:
+            if isinstance(one, bytes):
+                chunks.append(one)
+                in_flight.append(None)
+            elif not one.future.done():
+                chunks.append(one.command)
+                in_flight.append(one)
+        if chunks:
+            # What it can't take now waits in our memory, for no longer than the deadline lets the line live.
+            self._transport.write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _end(self, why: str) -> None:
         if not self._over:
             self._over = True
             self._lost(why)
 
-    async def _write(self) -> None:
-        connection, in_flight, something = self._connection, self._in_flight, self._something
-        while True:
-            await something.wait()
-            something.clear()
-            handed, self._handed = self._handed, []
-            chunks = []
-            for one in handed:
-                if isinstance(one, bytes):
-                    chunks.append(one)
-                    in_flight.append(None)
-                elif not one.future.done():
-                    chunks.append(one.command)
-                    in_flight.append(one)
-            # redis-py would connect anew, and the answers would be somebody else's.
-            if self._over or not connection.is_connected:
-                return
-            if chunks:
-                await connection.send_packed_command(chunks, check_health=False)
+    # what the transport says
 
-    async def _read(self) -> None:
-        read, in_flight = self._connection.read_response, self._in_flight
-        while True:
-            try:
-                answer = await read()
-            except ResponseError as error:
-                refused = self._next(in_flight)
-                if refused is not None and not refused.future.done():
-                    refused.sent = False
-                    self._refused(self, refused, error)
-                continue
-            call = self._next(in_flight)
-            if call is not None and not call.future.done():
-                call.future.set_result(answer)
+    def data_received(self, data: bytes) -> None:
+        next_answer, in_flight = self._answers.gets, self._in_flight
+        try:
+            self._answers.feed(data)
+            while (answer := next_answer()) is not _NO_MORE and not self._over:
+                if not in_flight:
+                    self._end("it answered what nobody had asked")
+                    return
+                call = in_flight.popleft()
+                if isinstance(answer, RedisError):
+                    self._failed(call, answer)
+                elif call is not None and not call.future.done():
+                    call.future.set_result(answer)
+        except RedisError as error:
+            self._end(f"it does not speak RESP: {error}")
 
-    def _next(self, in_flight: "deque[Call | None]") -> Call | None:
-        if not in_flight:
-            raise EOFError("it answered what nobody had asked")
-        return in_flight.popleft()
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end("it hung up" if error is None else str(error) or type(error).__name__)
+
+    def _failed(self, call: Call | None, error: RedisError) -> None:
+        if not isinstance(error, ResponseError):
+            # It speaks of the connection: it loads its data, has too many clients, or does not know us any more.
+            self._end(str(error))
+        elif call is not None and not call.future.done():
+            call.sent = False
+            self._refused(self, call, error)
 
 
 def connect_to(address: RedisAddress) -> Connection:

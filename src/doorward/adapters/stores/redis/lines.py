@@ -43,6 +43,7 @@ class Lines:
         self._told_lost = lost
         self._loop = asyncio.get_running_loop()
         self._lines: dict[Node, Line] = {}
+        self._only: Line | None = None
         self._masters: list[Node] = []
         self._opening: dict[Node, asyncio.Task[None]] = {}
         self._over = False
@@ -73,7 +74,7 @@ class Lines:
 
     def send(self, call: Call) -> None:
         """To the line that serves it. Raises StoreError."""
-        self._line(call.slot).send(call)
+        (self._only or self._line(call.slot)).send(call)
 
     def life(self, slot: int) -> str:
         """Which life of which server serves a slot: another one after a restart or a failover. Raises StoreError."""
@@ -92,8 +93,8 @@ class Lines:
 
     def _line(self, slot: int) -> Line:
         try:
-            return self._lines[self._masters[slot]] if self._masters else next(iter(self._lines.values()))
-        except (KeyError, StopIteration):
+            return self._only or self._lines[self._masters[slot]]
+        except (IndexError, KeyError):
             raise StoreError(f"{self._address.shown}: nobody serves slot {slot} now") from None
 
     async def _ask_for_map(self, seeds: list[Node]) -> list[Node]:
@@ -119,13 +120,15 @@ class Lines:
         try:
             await line.open()
             await check_server(line)
+            line.begin()
         except BaseException as error:
             await line.close()
             if isinstance(error, RedisError | OSError):
                 raise StoreError(str(error) or type(error).__name__) from None
             raise
-        line.begin()
         self._lines[node] = line
+        if not self._address.cluster:
+            self._only = line
 
     def _lost(self, why: str) -> None:
         if not self._over:
