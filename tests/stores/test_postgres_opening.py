@@ -23,7 +23,7 @@ async def ground(tmp_path: Path) -> AsyncIterator[PostgresGround]:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("password", "password authentication failed"),
+        ("password", "wrong password"),
         ("database", 'database "nowhere" does not exist'),
         ("port", "Connection refused"),
         ("name", "Name or service not known|name resolution|not known"),

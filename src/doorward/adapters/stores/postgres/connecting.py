@@ -161,7 +161,12 @@ def told(error: Exception) -> Exception:
         case psycopg.DataError():
             return StoreError("PostgreSQL can't hold this value")
         case psycopg.Error():
-            return StoreError(f"PostgreSQL: {'; '.join(line.strip() for line in str(error).splitlines() if line)}")
+            words = "; ".join(line.strip() for line in str(error).splitlines() if line)
+            # our log masks what follows the word "password"
+            words = words.removeprefix("connection failed: ").replace(
+                "password authentication failed", "wrong password,"
+            )
+            return StoreError(f"PostgreSQL: {words}")
         case UnicodeError() | OverflowError():
             return StoreError(f"PostgreSQL can't hold this value ({type(error).__name__})")
         case OSError():
