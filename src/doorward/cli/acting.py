@@ -62,6 +62,18 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
         fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_name}", code=Exit.USAGE)
 
 
+async def record_or_warn(record: Awaitable[None]) -> None:
+    """What can't be recorded was still done, and is said."""
+    from doorward.ports import StoreError
+
+    try:
+        await record
+    except StoreError as error:
+        warn(
+            f"the audit in the store has no record of this command ({error}): the nodes' own records say what was done"
+        )
+
+
 def warn_if_alone(tools: "Opened", nodes: int) -> None:
     """Say that no gateway hears this, which is the commonest mistake: the wrong folder, or another configuration."""
     if nodes == 0:

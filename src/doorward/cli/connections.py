@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, table, warn_if_alone
+from doorward.cli.acting import act, instant, operator, record_or_warn, table, warn_if_alone
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def list_(
         warn_if_alone(tools, len(await tools.store.presence.nodes(now=now)))
         return await tools.store.presence.connections(now=now)
 
-    found = [row for row in act(config, work) if subject is None or row.subject == subject]
+    found = [row for row in act(config, work, keys=False) if subject is None or row.subject == subject]
     if as_json:
         print_json([asdict(row) for row in found])
         return
@@ -60,18 +60,31 @@ def close(
     from doorward.values.revocation import Effect, Target, TargetKind
 
     async def work(tools: "Opened") -> "Revoked":
-        return await operate.revoke(
+        target = Target(kind=TargetKind.CONNECTION, value=connection)
+        result = await operate.revoke(
             tools.store,
             tools.clock,
             id=new_id(tools.entropy.bytes(16)),
-            target=Target(kind=TargetKind.CONNECTION, value=connection),
+            target=target,
             effect=Effect.CLOSE,
             cause="operator",
             by=operator(),
             counts_for=3600.0,
         )
+        await record_or_warn(
+            operate.record_revocation(
+                tools.store,
+                tools.clock,
+                target=target,
+                effect=Effect.CLOSE,
+                cause="operator",
+                by=operator(),
+                result=result,
+            )
+        )
+        return result
 
-    result = act(config, work)
+    result = act(config, work, keys=False)
     if as_json:
         print_json(asdict(result))
     elif result.closed or result.silent:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, operator, warn_if_alone, warn_if_strange
+from doorward.cli.acting import act, operator, record_or_warn, warn_if_alone, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 
@@ -81,11 +81,22 @@ def revoke(
             counts_for=revocation_life(tools.rules),
             roles=tuple(role or ()),
         )
+        await record_or_warn(
+            operate.record_revocation(
+                tools.store,
+                tools.clock,
+                target=target,
+                effect=Effect(effect),
+                cause=cause,
+                by=operator(),
+                result=result,
+            )
+        )
         warn_if_alone(tools, result.nodes)
         warn_if_strange(tools, issuer)
         return result
 
-    result = act(config, work)
+    result = act(config, work, keys=False)
     if as_json:
         print_json(asdict(result))
     else:

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from doorward.core.auditing import clean, to_json
+from doorward.core.auditing_revocations import revoked
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
 from doorward.core.timekeeping import instant_for_all
-from doorward.ports import Clock, Entropy, Store, TokenSigner
+from doorward.ports import Clock, Entropy, Store, StoreError, TokenSigner
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
@@ -75,7 +77,9 @@ async def revoke(
     sequence = await store.revocations.append(revocation)
     answers: Sequence[Acknowledgement] = ()
     while True:
-        answers = await store.revocations.acknowledgements(id)
+        # it is done: that nobody can be asked any more makes those silent who have not answered yet
+        with suppress(StoreError):
+            answers = await store.revocations.acknowledgements(id)
         missing = expected - {(answer.node, answer.worker) for answer in answers}
         if not missing or clock.now() - began >= within:
             break
@@ -187,6 +191,22 @@ async def issue_ticket(
     )
     await store.tickets.put(ticket, most=10)
     return Secret(code), connection
+
+
+async def record_revocation(
+    store: Store, clock: Clock, *, target: Target, effect: Effect, cause: str, by: str, result: Revoked
+) -> None:
+    """The command's own record of what it did, beside one of every worker. Raises StoreError."""
+    now = clock.now()
+    revocation = Revocation(target=target, instant=now, effect=effect, cause=cause, expires_at=now)
+    place = f"log {result.sequence}" if result.durable else f"not durable yet, {result.id}"
+    event = replace(
+        revoked(revocation, f"{place}: {clean(cause)}; {summary(result)}; by {clean(by)}"),
+        at=now,
+        node="command",
+        duration=result.took,
+    )
+    await store.audit.append([(event, to_json(event))])
 
 
 async def record(store: Store, clock: Clock, *, kind: EventKind, by: str, subject: str = "", detail: str) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from math import floor, inf
 from typing import Final
 
-from doorward.core.auditing import clean, mask
+from doorward.core.auditing import clean
+from doorward.core.auditing_revocations import revoked
 from doorward.core.revocation import MEMBERS, hits
 from doorward.ports import RevocationLog, StoreError
 from doorward.service.connections import ACT_EVERY
@@ -18,8 +19,7 @@ from doorward.service.live import Live
 from doorward.service.watch import REPLACED, Watch
 from doorward.service.withdrawals import Withdrawals
 from doorward.service.within import answered
-from doorward.values.audit import AuditEvent, EventKind, Outcome
-from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
+from doorward.values.revocation import Acknowledgement, Effect, Revocation, TargetKind
 
 GLANCE_EVERY: Final = 0.004
 GLANCES: Final = 25
@@ -30,14 +30,6 @@ ACKNOWLEDGE_AGAIN_AFTER: Final = (0.25, 1.0, 2.5)
 QUICK: Final = 1.5
 STOOD_STILL: Final = 0.25
 MAX_NAMED: Final = 16
-
-_MEMBERS: Final = {
-    TargetKind.IDENTITY: "subject",
-    TargetKind.SESSION: "session",
-    TargetKind.CONNECTION: "connection",
-    TargetKind.TENANT: "tenant",
-    TargetKind.ISSUER: "issuer",
-}
 
 
 class Follower:
@@ -172,17 +164,9 @@ class Follower:
             if (closed + asked) % ACT_EVERY == 0:
                 await asyncio.sleep(0)
         now = watch.clock.now()
-        named = _named(revocation.target)
         place = f"log {revocation.sequence}" if revocation.sequence else f"not durable yet, {revocation.id}"
         done = f"{place}: {clean(revocation.cause)}; closed {closed}, asked {asked}"
-        watch.events.emit(
-            replace(
-                named,
-                reason=f"{revocation.target.kind.value}_{revocation.effect.value}",
-                duration=now - revocation.instant,
-                detail=f"{done}; {named.detail}" if named.detail else done,
-            )
-        )
+        watch.events.emit(replace(revoked(revocation, done), duration=now - revocation.instant))
         acknowledgement = Acknowledgement(
             revocation=revocation.id,
             sequence=revocation.sequence,
@@ -231,15 +215,3 @@ class Follower:
             case Effect.ROLES:
                 live.put_roles(revocation.roles)
                 return False
-
-
-def _named(target: Target) -> AuditEvent:
-    """The event of a revocation: what it names stands where every other event has it. Only a token's id has no such
-    place; `detail` shows it, masked, since a whole token may have been pasted for it."""
-    members = {"issuer": target.issuer or "", "tenant": target.tenant or ""}
-    if target.kind is TargetKind.TOKEN:
-        members["detail"] = f"token {mask(target.value)}"
-    else:
-        members[_MEMBERS[target.kind]] = target.value
-    cleaned = {name: clean(value) for name, value in members.items()}
-    return AuditEvent(EventKind.REVOCATION, Outcome.DONE, **cleaned)  # type: ignore[arg-type]

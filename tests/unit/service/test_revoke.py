@@ -1,12 +1,15 @@
 """Revocations act on what they hit and nothing else, are acknowledged, and block the way back."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
+from doorward.ports import PresentNode, StoreError
 from doorward.service import operate
 from doorward.service.live import Live
+from doorward.testing import START
 from doorward.values.audit import EventKind
 from doorward.values.decision import Deny, Reason
 from doorward.values.revocation import Effect, Target, TargetKind
@@ -142,6 +145,62 @@ async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None
     )
     assert (result.closed, result.nodes, result.silent) == (0, 0, ())
     assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
+
+
+class Deaf:
+    """A log that takes what it is given, and then answers nobody."""
+
+    def __init__(self, log) -> None:
+        self._log = log
+
+    async def append(self, revocation) -> int:
+        await self._log.append(revocation)
+        return 0
+
+    async def acknowledgements(self, id: str):
+        raise StoreError("away")
+
+
+async def test_what_is_done_is_told_as_done_though_nobody_can_be_asked_any_more() -> None:
+    world = World()
+    await world.store.presence.beat(PresentNode("gw-1", 0, 1, START, world.clock.now(), 0, 0))
+    world.store.revocations = Deaf(world.store.revocations)
+    result = await operate.revoke(
+        world.store,
+        world.clock,
+        id="one",
+        target=subject(),
+        effect=Effect.CLOSE,
+        cause="test",
+        by="tester",
+        counts_for=60.0,
+        within=0.0,
+    )
+    assert (result.durable, result.sequence, result.silent) == (False, 0, ("gw-1",))
+    assert operate.summary(result) == (
+        "closed 0 connections on 0 of 1 node in 0 ms; no answer from gw-1; "
+        "not durable: the store of record is away, the nodes keep trying"
+    )
+
+
+async def test_the_command_leaves_a_record_of_its_own() -> None:
+    world = World()
+    result = operate.Revoked(
+        id="one", sequence=7, durable=True, closed=3, asked=0, nodes=2, silent=(), took=0.038, identities=()
+    )
+    await operate.record_revocation(
+        world.store,
+        world.clock,
+        target=subject(),
+        effect=Effect.CLOSE,
+        cause="left",
+        by="op",
+        result=result,
+    )
+    ((_, line),) = await world.store.audit.query(after=0, limit=10, kind=EventKind.REVOCATION)
+    said = json.loads(line)
+    assert (said["node"], said["subject"], said["reason"]) == ("command", "alice", "identity_close")
+    assert said["detail"] == "log 7: left; closed 3 connections on 2 of 2 nodes in 38 ms; by op"
 
 
 NOBODY = operate.Revoked(

@@ -145,6 +145,8 @@ class Durable(MemoryStore):
         super().__init__()
         self.away = False
         self.breaks_after = False
+        self.flows = asyncio.Event()  # unset: whoever asks waits
+        self.flows.set()
         self.tells = False
         self.appends = self.reads = 0
         self._log = self.revocations
@@ -178,6 +180,7 @@ class _Switched:
         async def call(*arguments: Any, **named: Any) -> Any:
             await asyncio.sleep(0)
             await self._durable.check()
+            await self._durable.flows.wait()
             self._durable.appends += name == "append"
             self._durable.reads += name == "read"
             answer = await found(*arguments, **named)

@@ -7,6 +7,7 @@ signed and was durable before; whatever leaves a doubt is settled by reading the
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import Final
@@ -15,6 +16,7 @@ from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
 from doorward.ports import Clock, Entropy, Store, StoreError
+from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
 POLL_EVERY: Final = 1.0
@@ -88,20 +90,16 @@ class Following:
                 raise StoreError(f"the durable store was not read for {STALE_AFTER:g} s")
             await self._read_now()
         elif self._durable.revocations.touched() and not self._is_away:
-            try:
+            with suppress(StoreError):  # it was noted; the poll goes on asking, and STALE_AFTER ends our patience
                 await self._read_now()
-            except StoreError as error:
-                self._away(error)
 
     async def _read_now(self) -> None:
         """Somebody waits at the door: a durable store that takes longer is away."""
         try:
-            async with asyncio.timeout(READ_WITHIN):
-                await self.read()
-        except TimeoutError:
-            error = StoreError(f"the durable store did not answer within {READ_WITHIN:g} s")
+            await answered(self.read(), within=READ_WITHIN)
+        except StoreError as error:
             self._away(error)
-            raise error from None
+            raise
 
     def _is_fresh(self) -> bool:
         return asyncio.get_running_loop().time() - self._durable_at <= STALE_AFTER

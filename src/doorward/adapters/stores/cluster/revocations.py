@@ -8,6 +8,7 @@ from typing import Final
 from doorward.adapters.stores.cluster.following import Following
 from doorward.adapters.stores.redis.feed import RedisFeed
 from doorward.ports import LogBehindError, RevocationLog, StoreError
+from doorward.service.within import answered
 from doorward.values.revocation import Acknowledgement, Revocation
 
 APPEND_WITHIN: Final = 2.0
@@ -28,11 +29,9 @@ class ClusterRevocations:
 
     async def append(self, revocation: Revocation) -> int:
         try:
-            async with asyncio.timeout(APPEND_WITHIN):
-                sequence = await self._durable.append(revocation)
-        except (StoreError, TimeoutError) as error:
-            away = error if isinstance(error, StoreError) else StoreError("the durable store does not answer")
-            await self._keep(revocation, away)
+            sequence = await answered(self._durable.append(revocation), within=APPEND_WITHIN)
+        except StoreError as error:
+            await self._keep(revocation, error)
             return 0
         try:
             placed = await self._following.as_it_stands(replace(revocation, sequence=sequence))
