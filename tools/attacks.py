@@ -15,11 +15,11 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).parents[1]
 CATALOGUE: Final = ROOT / "spec/attacks.toml"
 OUTCOMES: Final = ROOT / "tests/security/servers/outcomes.json"
-GROUPS: Final = ("HS", "PX", "OR", "FR", "JT", "TS", "RV", "FX")
+GROUPS: Final = ("HS", "PX", "OR", "FR", "JT", "TS", "RV", "LG", "FX")
 LETTERS: Final = {"D": "Doorward", "S": "server", "W": "silence", "H": "plain HTTP", "I": "**passes**"}
 
-_ID: Final = re.compile(r"(?<![A-Za-z0-9])(HS|PX|OR|FR|JT|TS|RV|FX)[-_]?([0-9]{2})(?![0-9])", re.IGNORECASE)
-_IN_NAME: Final = re.compile(r"(?<=_)(hs|px|or|fr|jt|ts|rv|fx)_?([0-9]{2})(?![0-9])")
+_ID: Final = re.compile(r"(?<![A-Za-z0-9])(HS|PX|OR|FR|JT|TS|RV|LG|FX)[-_]?([0-9]{2})(?![0-9])", re.IGNORECASE)
+_IN_NAME: Final = re.compile(r"(?<=_)(hs|px|or|fr|jt|ts|rv|lg|fx)_?([0-9]{2})(?![0-9])")
 
 
 _ABOVE: Final = """\

@@ -473,7 +473,8 @@ class Gateway:
         assert self.process is not None
         if self.process.returncode is None:
             self.tell(signal.SIGTERM)
-            self.tell(signal.SIGTERM)
+            with suppress(ProcessLookupError):  # on a busy machine it may have ended by the first
+                self.tell(signal.SIGTERM)
         return await self.ended()
 
     async def kill(self) -> None:
