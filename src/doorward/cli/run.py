@@ -75,7 +75,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
         return f"{host}:{port}"
 
     try:
-        code = serve_parts(build, workers=found.workers, opened=opened, note=note)
+        code = serve_parts(build, workers=found.workers, opened=opened, note=note, listen=found.listen)
         if code == Exit.DONE:
             note(f"{node}: stopped")
         return code

@@ -218,7 +218,7 @@ class Tending:
         for place, (live, turn) in enumerate(zip(lives, plan, strict=True)):
             wait = begun + turn.after - loop.time()
             if wait > 0:
-                await asyncio.sleep(wait)
+                await self._watch.connections.emptied(within=wait)  # no need to wait for who has left by himself
             elif place % ACT_EVERY == 0:
                 await asyncio.sleep(0)
             yield live, turn.delay

@@ -6,6 +6,8 @@ The context, the timeouts and the trusted peers are those of this moment, so a r
 import asyncio
 import errno
 import socket
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from doorward.adapters.gateway.exchange import HttpSide
@@ -48,6 +50,8 @@ class Listener:
         )
         self.afterwards = Afterwards(loop)
         self.count = 0
+        self.sockets: list[socket.socket] = []
+        self._parted = asyncio.Event()
         self._servers: list[asyncio.Server] = []
 
     @property
@@ -60,12 +64,11 @@ class Listener:
         silence. Beyond it they are refused, or under TLS cut (HSK-20)."""
         return max(LEAST_HEADLESS, self.parts.max_connections // 4)
 
-    async def open(self, where: Where, *, share: bool) -> Where:
-        """Listen. `share`: other processes listen on the same port, and the kernel spreads. Returns the real place.
-
-        Raises OSError when the address can't be had.
+    async def open(self, where: Where, *, share: bool, given: Sequence[socket.socket] = ()) -> Where:
+        """Listen. `share`: other processes listen on the same port, and the kernel spreads. `given`: sockets that
+        listen there already, by inheritance. Returns the real place. Raises OSError when the address can't be had.
         """
-        socks = listening_sockets(where, share=share)
+        self.sockets = socks = list(given) or listening_sockets(where, share=share)
         try:
             for sock in socks:
                 self._servers.append(await self.loop.create_server(self._receive, sock=sock, backlog=BACKLOG))
@@ -97,11 +100,22 @@ class Listener:
 
     def left(self) -> None:
         self.count -= 1
+        if not self.fronts:
+            self._parted.set()
 
     def stop(self) -> None:
         """Accept no more."""
         for server in self._servers:
             server.close()
+        self._servers = []
+
+    async def parted(self, *, within: float) -> None:
+        """Until whoever was refused has read it and is gone, or so many seconds are over."""
+        self._parted.clear()
+        if self.fronts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._parted.wait()
 
     def shut(self) -> None:
         """End all that is not live."""

@@ -7,14 +7,18 @@ the workers (HOUSE, Main).
 import asyncio
 import resource
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any, Final
 
 import uvloop
 
 from doorward.adapters.gateway.allocator import keep_large_blocks_apart
+from doorward.adapters.gateway.front import LINGER
 from doorward.adapters.gateway.garbage import Garbage
+from doorward.adapters.gateway.handover import Handover, Inheritance, find, take
 from doorward.adapters.gateway.listening import Listener
 from doorward.adapters.gateway.parts import (
     Application,
@@ -33,15 +37,27 @@ from doorward.values.rules import Route
 OTHER_FILES: Final = 200
 """Open files besides the two of each connection: stores, logs, listeners, what is being refused."""
 
+MOST_WORKERS: Final = 256
+
 Opened = Callable[[Where, Where], None]
 
 
-def serve(build: Callable[[int], GatewayParts], *, workers: int, opened: Opened, note: Callable[[str], None]) -> int:
+def serve(
+    build: Callable[[int], GatewayParts],
+    *,
+    workers: int,
+    opened: Opened,
+    note: Callable[[str], None],
+    listen: Where | None = None,
+) -> int:
     """Run until SIGTERM, and say how it went: 0, or 3 where it could not start (PRODUCT section 3).
 
-    `build` makes the assembly of worker N (0 and up) inside its own process, or raises StartError. `opened` is told
-    the gateway's and the admin listener's places, once for each worker.
+    `build` makes the assembly of worker N inside its own process, or raises StartError. N is 0 and up, or begins behind
+    the numbers of a gateway that drains at `listen` and leaves us its port. `opened` is told the gateway's and the
+    admin listener's places, once for each worker.
     """
+    before = find(listen, 0) if listen is not None else None
+    first = 0 if before is None else before.numbers_for(workers)
 
     def work(worker: int, lifeline: int | None, ready: Callable[[], None]) -> int:
         def both(gateway: Where, admin: Where) -> None:
@@ -49,7 +65,7 @@ def serve(build: Callable[[int], GatewayParts], *, workers: int, opened: Opened,
             opened(gateway, admin)
 
         try:
-            return run(build(worker), share=workers > 1, lifeline=lifeline, opened=both)
+            return run(build(first + worker), crew=Crew(first, workers, worker), lifeline=lifeline, opened=both)
         except (StartError, StoreError, OSError) as error:
             note(f"could not start: {error}")
             return START_FAILED
@@ -59,20 +75,29 @@ def serve(build: Callable[[int], GatewayParts], *, workers: int, opened: Opened,
     return supervise(work, workers=workers, note=note)
 
 
-def run(parts: GatewayParts, *, share: bool, lifeline: int | None, opened: Opened) -> int:
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Which of a gateway's `workers` this process is: `place` (from 0) among them; they are numbered from `first`."""
+
+    first: int
+    workers: int
+    place: int
+
+
+def run(parts: GatewayParts, *, crew: Crew, lifeline: int | None, opened: Opened) -> int:
     """One process. Raises StartError, StoreError or OSError where it can't start.
 
-    `share`: other workers listen on the same ports. `lifeline`: a file that ends when the parent does.
+    `lifeline`: a file that ends when the parent does.
     """
     keep_large_blocks_apart()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Main(parts, share=share, lifeline=lifeline, opened=opened).run())
+        return runner.run(_Main(parts, crew=crew, lifeline=lifeline, opened=opened).run())
 
 
 class _Main:
-    def __init__(self, parts: GatewayParts, *, share: bool, lifeline: int | None, opened: Opened) -> None:
+    def __init__(self, parts: GatewayParts, *, crew: Crew, lifeline: int | None, opened: Opened) -> None:
         self._parts = parts
-        self._share = share
+        self._crew = crew
         self._lifeline = lifeline
         self._opened = opened
         self._asked = asyncio.Event()  # to stop, in order
@@ -94,14 +119,22 @@ class _Main:
         garbage = Garbage(lambda: gateway.count, parts.note)
         try:
             await parts.start()
-            places = (
-                await self._open(gateway, parts.listen, key="server.listen"),
-                await self._open(admin, parts.admin_listen, key="admin.listen"),
-            )
+            places = await self._open_both(gateway, admin)
             garbage.begin(loop)
             self._opened(*places)
             await self._asked.wait()
-            await self._drain()
+            leaving = asyncio.ensure_future(self._hand_over(gateway, admin, *places))
+            try:
+                await self._drain()
+            finally:
+                for listener in (gateway, admin):
+                    listener.stop()
+                leaving.cancel()
+                await asyncio.wait({leaving})
+            if not leaving.cancelled() and (error := leaving.exception()) is not None:
+                parts.wrong("handover", error)
+            if not self._hurried.is_set():
+                await gateway.parted(within=LINGER)
         finally:
             for listener in (gateway, admin):
                 listener.stop()
@@ -110,11 +143,68 @@ class _Main:
             await parts.stop()
         return DONE
 
-    async def _open(self, listener: Listener, where: Where, *, key: str) -> Where:
+    async def _open_both(self, gateway: Listener, admin: Listener) -> tuple[Where, Where]:
+        """With the sockets of those who drain there, if anybody does."""
+        parts = self._parts
+        heirs = self._inherit()
         try:
-            return await listener.open(where, share=self._share)
+            places = (
+                await self._open(
+                    gateway, parts.listen, key="server.listen", given=[sock for heir in heirs for sock in heir.gateway]
+                ),
+                await self._open(
+                    admin, parts.admin_listen, key="admin.listen", given=[sock for heir in heirs for sock in heir.admin]
+                ),
+            )
+        except BaseException:
+            for heir in heirs:
+                heir.decline()
+            raise
+        for heir in heirs:
+            heir.confirm()
+            parts.note(f"process {heir.pid} drains, and has handed its port over")
+        return places
+
+    def _inherit(self) -> list[Inheritance]:
+        """Of the worker in our place; and of those for whose places we have no worker any more."""
+        where, admin, crew = self._parts.listen, self._parts.admin_listen, self._crew
+        heirs: list[Inheritance] = []
+        for place in range(crew.place, MOST_WORKERS, crew.workers):
+            heir = take(where, place, admin=admin) if where[1] else None
+            if heir is None:
+                break
+            heirs.append(heir)
+        return heirs
+
+    async def _open(self, listener: Listener, where: Where, *, key: str, given: Sequence[socket.socket]) -> Where:
+        try:
+            return await listener.open(where, share=self._crew.workers > 1, given=given)
         except OSError as error:
             raise StartError(f"{key}: {error.strerror or error}") from error
+
+    async def _hand_over(self, gateway: Listener, admin: Listener, place: Where, admin_place: Where) -> None:
+        """While we drain, a successor may have our ports; until there is one, whoever comes is told 503."""
+
+        def taken() -> None:
+            for listener in (gateway, admin):
+                listener.stop()
+            parts.note("the next process has the port")
+
+        parts, crew = self._parts, self._crew
+        handover = Handover(
+            parts.listen if parts.listen[1] else place,
+            crew.place,
+            first=crew.first,
+            workers=crew.workers,
+            gateway=gateway.sockets,
+            admin=admin.sockets,
+            admin_place=parts.admin_listen if parts.admin_listen[1] else admin_place,
+            taken=taken,
+        )
+        try:
+            await handover.run()
+        except OSError as error:
+            parts.note(f"the port can't be handed over: {error.strerror or error}")
 
     async def _drain(self) -> None:
         """Until nobody is left, or the time is over, or somebody is in a hurry."""
