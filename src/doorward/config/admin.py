@@ -24,6 +24,7 @@ def make_admin(parts: Parts, *, node: str) -> AdminApp:
         node=node,
         counts=parts.numbers.counts,
         ready=parts.readiness.ready,
+        ahead=parts.clock.ahead,
     )
     administration = Administration(
         watch=parts.watch,

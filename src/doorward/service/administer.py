@@ -6,11 +6,12 @@ pages stands on exactly one of them. Long lists are gone through in slices, sinc
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
 from doorward.core.auditing import MAX_TEXT, clean, mask
-from doorward.ports import Entropy, PresentConnection, Store
+from doorward.ports import Entropy, PresentConnection, Store, StoreError
 from doorward.service import operate
 from doorward.service.operate import ANSWER_WITHIN, Revoked
 from doorward.service.overview import Overview, Survey
@@ -161,23 +162,32 @@ class Administration:
         known = self._withdrawals.find(order.key) if order.key else None
         if known is not None:
             return await self._again(known, order)
-        cause = clean(mask(order.cause), MAX_TEXT)
+        now = self.now
+        made = Revocation(
+            target=order.target,
+            instant=now,
+            effect=order.effect,
+            cause=clean(mask(order.cause), MAX_TEXT),
+            expires_at=now + counts_for,
+            by=by,
+            roles=order.roles,
+            id=order.key or new_id(self._entropy.bytes(16)),
+        )
         result = await operate.revoke(
             self._store,
             self._watch.clock,
-            id=order.key or new_id(self._entropy.bytes(16)),
-            target=order.target,
-            effect=order.effect,
-            roles=order.roles,
-            cause=cause,
+            id=made.id,
+            target=made.target,
+            effect=made.effect,
+            roles=made.roles,
+            cause=made.cause,
             by=by,
             counts_for=counts_for,
             within=self._within(),
         )
-        await self._withdrawals.catch_up()
-        held = self._withdrawals.find(result.id)
-        if held is None:  # so short-lived that it is forgotten already, which no order is
-            raise LookupError("a revocation that was made is not in the log")
+        with suppress(StoreError):  # it is done; that the log can't be read again just now changes nothing of that
+            await self._withdrawals.catch_up()
+        held = self._withdrawals.find(made.id) or replace(made, sequence=result.sequence)
         # two calls with one key may race: the log has taken one of them
         return Done(result, held, again=False) if _same(held, order) else KeyTaken(held)
 

@@ -50,8 +50,8 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`newest` is the place of the last revocation in the log; `routes` counts connections on all nodes. `offset`:
-    seconds by which the store's clock is ahead of this machine's, None where that is not known."""
+    """`newest` is the place of the last revocation in the log; `routes` counts connections on all nodes. `ahead`:
+    seconds by which this machine's wall clock is ahead of the time that the nodes go by."""
 
     at: float
     node: str
@@ -60,7 +60,7 @@ class Overview:
     workers: tuple[WorkerSeen, ...]
     routes: Mapping[str, int]
     counted: Counted
-    offset: float | None = None
+    ahead: float = 0.0
 
 
 class Survey:
@@ -76,7 +76,7 @@ class Survey:
         node: str,
         counts: Counts,
         ready: Callable[[], Awaitable[bool]],
-        offset: Callable[[], float | None] = lambda: None,
+        ahead: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._store = store
         self._withdrawals = withdrawals
@@ -84,7 +84,7 @@ class Survey:
         self._node = node
         self._counts = counts
         self._ready = ready
-        self._offset = offset
+        self._ahead = ahead
 
     async def overview(self) -> Overview:
         """Raises StoreError where nobody could be seen; OSError where this node's counts can't be read."""
@@ -105,7 +105,7 @@ class Survey:
             workers=tuple(WorkerSeen(one, max(0.0, now - one.beat_at), max(0, newest - one.cursor)) for one in workers),
             routes=routes,
             counted=self._counted(),
-            offset=self._offset(),
+            ahead=self._ahead(),
         )
 
     def _counted(self) -> Counted:

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.ports import PresentConnection, PresentNode
+from doorward.ports import PresentConnection, PresentNode, StoreError
 from doorward.service.administer import Administration, Done, KeyTaken, Order, Page, covers, place_of
 from doorward.service.overview import Counts, Survey
 from doorward.testing import START
@@ -63,7 +63,7 @@ class Place:
             node="gw",
             counts=counted,
             ready=self.is_ready,
-            offset=lambda: 0.25,
+            ahead=lambda: 0.25,
         )
         self.administration = Administration(
             watch=world.watch,
@@ -235,6 +235,28 @@ async def test_asked_twice_it_is_done_once_and_told_alike() -> None:
     assert len(place.world.withdrawals) == 1
 
 
+async def test_what_was_done_is_told_though_the_log_can_not_be_read_again() -> None:
+    place = Place()
+    world = place.world
+    read, asked = world.store.revocations.read, 0
+
+    class Once:
+        """The log, whose reading fails after the first time."""
+
+        async def read(self, *, after: int) -> object:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
+                raise StoreError("away")
+            return await read(after=after)
+
+    world.withdrawals._log = Once()  # type: ignore[assignment]
+    done = await place.administration.revoke(Order(subject(), key=KEY), by="ops")
+    assert isinstance(done, Done)
+    assert (done.revocation.id, done.revocation.sequence, done.revocation.by) == (KEY, 1, "ops")
+    assert [one.id for one in await read(after=0)] == [KEY]
+
+
 async def test_a_key_is_for_one_order() -> None:
     place = Place()
     async with place.following():
@@ -330,7 +352,7 @@ async def test_everything_at_one_look() -> None:
     await place.beat("gw2", ago=4.9, cursor=2)
     await place.put(row(1), row(2, route="/b"), row(3, node="gw2"))
     seen = await place.administration.overview()
-    assert (seen.node, seen.ready, seen.newest, seen.offset) == ("gw", True, 2, 0.25)
+    assert (seen.node, seen.ready, seen.newest, seen.ahead) == ("gw", True, 2, 0.25)
     assert [(one.present.node, one.present.worker, one.stale, one.behind) for one in seen.workers] == [
         ("gw", 0, False, 0),
         ("gw", 1, True, 1),

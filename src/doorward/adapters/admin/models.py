@@ -168,8 +168,8 @@ class Here(Given):
     node: str
     version: str
     ready: bool = Field(description="The stores would take a write now, and nothing is draining.")
-    clock_offset: float | None = Field(
-        description="Seconds by which the durable store's clock is ahead of this machine's; null: not known."
+    clock_ahead: Seconds = Field(
+        description="By so many seconds this machine's clock is ahead of the time that the nodes go by."
     )
     counters: Counters
 

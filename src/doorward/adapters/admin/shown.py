@@ -136,7 +136,7 @@ def overview(one: Overview, *, version: str) -> models.Overview:
             node=one.node,
             version=version,
             ready=one.ready,
-            clock_offset=one.offset,
+            clock_ahead=one.ahead,
             counters=models.Counters(
                 allowed=counted.allowed,
                 refused=dict(counted.refused),

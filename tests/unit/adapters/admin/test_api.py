@@ -99,7 +99,7 @@ class FakeAdministration:
             WorkerSeen(PresentNode(node, worker, 11, NOW - 9, NOW - age, 6, 1), age, 1)
             for node, worker, age in (("gw", 1, 0.5), ("gw", 2, 0.5), ("gw2", 1, 7.0))
         )
-        return Overview(NOW, "gw", True, 7, workers, {"/chat": 3}, Counted(5, {"permission": 1}, {}, {}), None)
+        return Overview(NOW, "gw", True, 7, workers, {"/chat": 3}, Counted(5, {"permission": 1}, {}, {}), 0.5)
 
 
 @dataclass
@@ -445,6 +445,7 @@ async def test_the_overview_names_who_is_stale() -> None:
         ("gw2", True, 1),
     ]
     assert (told["stale"], told["connections"], told["here"]["version"]) == (["gw2"], 3, "1.2.3")
+    assert told["here"]["clock_ahead"] == 0.5
     assert told["here"]["counters"] == {"allowed": 5, "refused": {"permission": 1}, "closes": {}, "renewals": {}}
 
 
