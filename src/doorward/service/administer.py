@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from doorward.core.auditing import MAX_TEXT, clean, mask
@@ -24,7 +25,7 @@ from doorward.values.revocation import Acknowledgement, Effect, Revocation, Targ
 
 T = TypeVar("T")
 
-SLICE: Final = 1024
+SLICE: Final = 512
 CLOSED_FOR: Final = 3600.0
 """Seconds for which a connection's id that was closed is refused: far longer than a ticket for it lives."""
 SAME_WITHIN: Final = 60.0
@@ -254,9 +255,9 @@ def _downwards(place: tuple[int, str]) -> tuple[int, str]:
 
 
 async def _page(rows: Sequence[T], fits: Callable[[T], bool], *, key: Callable[[T], Any], limit: int) -> Page[T]:
-    best: list[T] = []
+    best: list[tuple[Any, T]] = []
     for start in range(0, len(rows), SLICE):
         some: Iterable[T] = filter(fits, rows[start : start + SLICE])
-        best = sorted([*best, *some], key=key)[: limit + 1]
+        best = sorted([*best, *((key(row), row) for row in some)], key=itemgetter(0))[: limit + 1]
         await asyncio.sleep(0)
-    return Page(tuple(best[:limit]), len(best) > limit)
+    return Page(tuple(row for _, row in best[:limit]), len(best) > limit)

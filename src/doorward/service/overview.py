@@ -14,7 +14,7 @@ from doorward.service.tending import BEAT_EVERY
 from doorward.service.withdrawals import Withdrawals
 
 STALE_AFTER: Final = 2 * BEAT_EVERY + 1.0
-SLICE: Final = 2048
+SLICE: Final = 1024
 
 HANDSHAKES: Final = "doorward_handshakes_total"
 CLOSES: Final = "doorward_closes_total"
