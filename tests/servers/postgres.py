@@ -77,6 +77,7 @@ class Postgres:
         self._ended = Event()
         self._child: subprocess.Popen[str] | None = None
         self._failed: Exception | None = None
+        self._was_up = False
 
     # ---- its life
 
@@ -105,8 +106,9 @@ class Postgres:
             if self._failed is not None:
                 raise self._failed
             if not self._ended.is_set():
+                self._was_up = True
                 return
-            if not any("Address already in use" in line for line in self.log):
+            if self._was_up or not any("Address already in use" in line for line in self.log):
                 break
             self.port = 0  # somebody else was quicker
         raise RuntimeError("PostgreSQL did not start:\n" + "".join(self.log))
