@@ -13,7 +13,7 @@ import sys
 import tomllib
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +28,7 @@ from tests.integration.ports import free_ports
 
 WITHIN = 45.0
 BIN = Path(sys.executable).parent
-PORTS = (8800, 8801, 8802, 8803, 8900, 9000, 5173, 443)
+PORTS = (8800, 8801, 8802, 8803, 8810, 8811, 8900, 9000, 5173, 443, 5432, 6379)
 _TERMINAL = re.compile(r'terminal: ([a-z]+)(?:, until "([^"]+)")?')
 
 
@@ -71,6 +71,8 @@ class Stranger:
         self.folder = folder
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.output = ""
+        self.kept = ExitStack()
+        """What blocks have started besides terminals: ended after them."""
         self._shows = shows
         self._terminals: dict[str, tuple[Terminal, asyncio.Task[None]]] = {}
         self.environment = self._environment()
@@ -206,13 +208,14 @@ class Stranger:
 
     async def leave(self) -> None:
         """End all that runs still, the newest first; by force what does not stop."""
-        for name in reversed(list(self._terminals)):
-            terminal, reader = self._terminals[name]
-            try:
-                await self.stop(name)
-            finally:
-                kill(terminal.process)
-                reader.cancel()
+        with self.kept:
+            for name in reversed(list(self._terminals)):
+                terminal, reader = self._terminals[name]
+                try:
+                    await self.stop(name)
+                finally:
+                    kill(terminal.process)
+                    reader.cancel()
 
     def printed(self, name: str) -> str:
         return self._terminals[name][0].printed
@@ -246,9 +249,9 @@ def merged(before: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, 
 
 def _is_install(line: str) -> bool:
     """`pip install` of what this clone is or needs, and is installed here. Raises UnfollowableError for all else."""
-    words = line.split()
-    if words[:2] != ["pip", "install"]:
+    if line.split()[:2] != ["pip", "install"]:
         return False
+    words = shlex.split(line)
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = pyproject["project"]
     tested_with = [*project["dependencies"], *pyproject["dependency-groups"]["dev"]]

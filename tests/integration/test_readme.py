@@ -3,11 +3,12 @@
 import pytest
 
 from tests.architecture.source import ROOT
-from tests.integration import showing
+from tests.integration import given_stores, showing
 from tests.integration.blocks import Block, blocks, same
 from tests.integration.following import Stranger, UnfollowableError, follow, stranger
 from tests.integration.ports import free_ports
 
+NEED_STORES = {"several-nodes.md"}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
 
 
@@ -37,13 +38,18 @@ GIVEN = {
 SHOWS = {
     "given: client": client,
     "given: gateway": gateway,
+    "given: stores": given_stores.stores,
     "browser: renewal": showing.renewal,
     "nginx: rt.example.com": showing.nginx,
 }
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.servers if page.name in NEED_STORES else ()) for page in PAGES],
+    ids=lambda page: page.name,
+)
 async def test_the_page_is_true(page, tmp_path) -> None:
     assert await follow(page, tmp_path / "here", SHOWS) == len(blocks(page))
 

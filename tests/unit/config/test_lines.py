@@ -71,7 +71,7 @@ def test_every_key_is_found_on_its_line(ends) -> None:
     assert found["a", "b", "c", "escaped"] == 35
 
 
-@pytest.mark.parametrize("name", ["full.toml", "minimal.toml"])
+@pytest.mark.parametrize("name", ["cluster.toml", "full.toml", "minimal.toml"])
 def test_the_examples(name) -> None:
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
     assert set(locate(text)) == set(keys(tomllib.loads(text)))

@@ -165,6 +165,12 @@ def test_the_minimal_example_is_what_init_writes_and_starts(tmp_path) -> None:
     assert [problem.path for problem in config.warnings] == ["origins.allow"]
 
 
+def test_the_example_of_several_nodes_starts(tmp_path) -> None:
+    config = good(tmp_path, (EXAMPLES / "cluster.toml").read_text())
+    assert [problem.path for problem in config.warnings] == []
+    assert (config.store_is_postgres, config.counts_are_shared) == (True, True)
+
+
 def test_the_full_example_has_exactly_the_problems_that_are_known(tmp_path) -> None:
     """PRODUCT section 4 word for word: what is not in this version, the files that are not there, and two slips of the
     example's own (its route has no {tenant}, and its ws:// backend has TLS settings)."""
