@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         assembly = Assembly(config, load=read, node=NODE, worker=1, note=_note, pages=pages(terms))
         lifeline = STANDARD_INPUT if chosen.lifeline else None
-        return run(assembly, share=False, lifeline=lifeline, opened=lambda gateway, admin: None)
+        return run(assembly, lifeline=lifeline, opened=lambda gateway, admin: None)
     except (StartError, StoreError, OSError) as error:
         _note(f"could not start: {error}")
         return 3

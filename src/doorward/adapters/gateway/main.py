@@ -79,12 +79,15 @@ def serve(
 class Crew:
     """Which of a gateway's `workers` this process is: `place` (from 0) among them; they are numbered from `first`."""
 
-    first: int
-    workers: int
-    place: int
+    first: int = 0
+    workers: int = 1
+    place: int = 0
 
 
-def run(parts: GatewayParts, *, crew: Crew, lifeline: int | None, opened: Opened) -> int:
+ALONE: Final = Crew()
+
+
+def run(parts: GatewayParts, *, lifeline: int | None, opened: Opened, crew: Crew = ALONE) -> int:
     """One process. Raises StartError, StoreError or OSError where it can't start.
 
     `lifeline`: a file that ends when the parent does.
