@@ -247,8 +247,8 @@ class Cluster:
         for subject in self.ledger.revoked:
             for node, pid in self.ledger.answered[subject]:
                 if node.lives and node.pid == pid:
-                    await node.audited(kind="revocation", subject=subject)
-            assert any(node.events(kind="revocation", subject=subject) for node in self.nodes), subject
+                    await node.audited(kind="revocation", outcome="done", subject=subject)
+            assert any(node.events(kind="revocation", outcome="done", subject=subject) for node in self.nodes), subject
         await self.counts()
 
     async def _all_logged(self) -> bool:
