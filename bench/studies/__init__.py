@@ -17,7 +17,7 @@ __all__ = ["STUDIES", "Figure", "Finding", "Ground", "Limit", "Study"]
 STUDIES: Final[tuple[Study, ...]] = (
     OnDuty(name="on-duty", connections=9_000, singles=300),
     AcrossNodes(name="on-duty-2", connections=9_000, singles=300, without=30),
-    Stores(name="stores", rounds=3, handshakes=800, connections=200, renewals=10),
+    Stores(name="stores", rounds=3, handshakes=600, connections=150, renewals=10),
     SlowReaders(name="slow-readers", others=20, slow=100, seconds=8.0),
     Scale(name="scale-9500", connections=9_500, workers=1, idle=180.0),
     Scale(name="scale-9500-2", connections=9_500, workers=2, idle=60.0),

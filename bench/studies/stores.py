@@ -8,7 +8,7 @@ core, so that they never weigh on the gateway's.
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final
+from typing import Final
 
 from bench.arithmetic import paired
 from bench.load import leave_all, open_all, opened, opening
@@ -35,8 +35,6 @@ _WARM_UP: Final = 64
 
 class Kept(Doorward):
     """Doorward over these stores; what PostgreSQL and Redis use is told apart."""
-
-    authenticates: ClassVar[bool] = True
 
     def __init__(self, site: Site, *, build: Build, beside: Callable[[], dict[str, tuple[int, ...]]]) -> None:
         super().__init__(site, tls=False, build=build)
