@@ -164,7 +164,7 @@ class Deaf:
 async def test_what_is_done_is_told_as_done_though_nobody_can_be_asked_any_more() -> None:
     world = World()
     await world.store.presence.beat(PresentNode("gw-1", 0, 1, START, world.clock.now(), 0, 0))
-    world.store.revocations = Deaf(world.store.revocations)
+    world.store.revocations = Deaf(world.store.revocations)  # type: ignore[assignment]
     result = await operate.revoke(
         world.store,
         world.clock,

@@ -6,7 +6,7 @@ signed and was durable before; whatever leaves a doubt is settled by reading the
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
@@ -234,23 +234,34 @@ class Following:
     async def poll(self) -> None:
         """One turn of `run`. Raises nothing."""
         before = self._newest
-        kept: Sequence[Revocation] = ()
+        kept: set[str] = set()
         try:
-            kept = await self._feed.kept()
+            found = await self._feed.kept()
+            self._hold(found)
+            kept = {one.id for one in found}
         except StoreError as error:
             _log.debug("not read: %s", error)  # the link has said that it is away
-        self._hold(kept)
-        waiting = dict.fromkeys((*(one.id for one in kept), *self._unplaced))
+        waiting = kept.union(self._unplaced)
         try:
             await self.read()
             await self._try_again()
         except StoreError as error:
             self._away(error)
-        for id in waiting:
-            if id in self._places:
-                await self._settle(self._tail[self._places[id]])
+        await self._tell_again(waiting, kept)
         if self._newest > before:
             self._touched = True
+
+    async def _tell_again(self, waiting: Iterable[str], kept: Collection[str]) -> None:
+        """Of those that `waiting` names, Redis no longer keeps what is durable now, and once more what is not and was
+        lost there. What fails is done by the next poll, here or elsewhere."""
+        try:
+            for id in waiting:
+                if id in self._places:
+                    await self._feed.settle(self._tail[self._places[id]])
+                elif id in self._unplaced and id not in kept:
+                    await self._feed.keep(self._unplaced[id])
+        except StoreError as error:
+            _log.debug("not told again: %s", error)
 
     async def _try_again(self) -> None:
         """Make durable what is not, in the order in which it was made. Others do the same: the log takes each once."""
@@ -266,13 +277,6 @@ class Following:
                 self._unplaced.pop(revocation.id, None)
         if waiting:
             await self.read()
-
-    async def _settle(self, placed: Revocation) -> None:
-        """What fails is done by the next poll, here or elsewhere."""
-        try:
-            await self._feed.settle(placed)
-        except StoreError as error:
-            self._note(f"revocation {placed.id} is durable at last, and could not be published: {error}")
 
     def end(self) -> None:
         """Whoever still asks is told that it is over."""

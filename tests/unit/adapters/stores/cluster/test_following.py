@@ -267,6 +267,17 @@ async def test_settling_that_could_not_be_told_is_done_by_the_next_poll(place: P
     assert await place.durable.kept() == ["r1"]
 
 
+async def test_what_is_not_durable_and_was_lost_by_redis_is_told_again_by_who_knows_it(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.away = True
+    await a.log.append(one("r1"))
+    place.redis.flush()
+    await a.following.poll()
+    assert await place.durable.kept() == []
+    assert "r1" in place.redis.hashes[KEPT]
+    assert await b.follows() == ["r1"]
+
+
 async def test_what_is_over_is_not_tried_again(place: Place) -> None:
     a, b = await two(place)
     place.durable.away = True
