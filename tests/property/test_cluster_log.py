@@ -98,12 +98,16 @@ class Log(RuleBasedStateMachine):
         self.place.redis.flush()
         self.redis_forgot()
 
-    @rule(keeps=st.integers(0, 8))
-    def restart_redis(self, keeps: int) -> None:
-        """With nothing, or with what it had written to disk by then."""
-        self.place.redis.restart(keeps=keeps)
-        if not keeps:
-            self.place.redis.hashes.clear()
+    @rule(loses=st.integers(0, 3))
+    def restart_redis(self, loses: int) -> None:
+        """With what it had written to disk by then."""
+        self.place.redis.restart(keeps=max(0, len(self.place.redis.stream) - loses))
+        self.redis_forgot()
+
+    @rule()
+    def restart_redis_empty(self) -> None:
+        self.place.redis.flush()
+        self.place.redis.restart()
         self.redis_forgot()
 
     @rule(which=st.integers(0, 30))
@@ -112,10 +116,15 @@ class Log(RuleBasedStateMachine):
         if stream:
             self.place.redis.add(*stream[which % len(stream)][1])
 
-    @rule(which=st.integers(0, 30))
-    def drop_the_last_entries(self, which: int) -> None:
-        del self.place.redis.stream[which:]
-        self.redis_forgot()
+    @rule(count=st.integers(1, 3))
+    def drop_the_first_entries(self, count: int) -> None:
+        del self.place.redis.stream[:count]
+
+    @rule()
+    def drop_the_last_entry(self) -> None:
+        """Somebody's hand: that shows with the next entry, or the next poll, and not at the door."""
+        del self.place.redis.stream[-1:]
+        self.told.clear()
 
     @rule(text=st.binary(max_size=80))
     def write_junk(self, text: bytes) -> None:

@@ -135,12 +135,18 @@ def restart_with_old_data(redis: FakeRedis) -> None:
     redis.restart(keeps=1)
 
 
+def restart_without_the_last(redis: FakeRedis) -> None:
+    redis.restart(keeps=len(redis.stream) - 1)
+
+
 def junk_behind_it(redis: FakeRedis) -> None:
     for _ in range(3):
         redis.add(b"n", b"junk" * 20)
 
 
-@pytest.mark.parametrize("loss", [flush, restart_empty, restart_with_old_data, junk_behind_it])
+@pytest.mark.parametrize(
+    "loss", [flush, restart_empty, restart_with_old_data, restart_without_the_last, junk_behind_it]
+)
 async def test_what_redis_lost_is_in_the_durable_log(place: Place, loss: Callable[[FakeRedis], None]) -> None:
     a, b = await two(place)
     await a.log.append(one("r1"))
@@ -346,6 +352,16 @@ async def test_without_redis_nobody_comes_in_and_the_nodes_still_learn(place: Pl
     with pytest.raises(LogBehindError):
         await b.asks()
     await b.following.poll()
+    with pytest.raises(LogBehindError):
+        await b.asks()
+    assert (b.known, b.withdrawals.cursor) == (["r1"], 1)
+
+
+async def test_without_redis_a_durable_log_that_tells_is_learnt_from_at_once(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.tells = True
+    b.link.away = True
+    await a.log.append(one("r1"))
     with pytest.raises(LogBehindError):
         await b.asks()
     assert (b.known, b.withdrawals.cursor) == (["r1"], 1)
