@@ -113,18 +113,17 @@ async def test_a_restart_voids_every_ticket_and_spends_none_twice(server: RedisS
 
 async def test_a_replica_that_takes_over_knows_no_ticket_of_before(server: RedisServer, tmp_path: Path) -> None:
     with running_redis(tmp_path / "replica", options={"replicaof": f"127.0.0.1 {server.port}"}) as replica:
-        ground = RedisGround(lambda: server.url)
+        addresses = [server.url, replica.url]
+        ground = RedisGround(lambda: addresses.pop(0))
         before = await ground.parts("a:0")
         await before.tickets.put(ticket(1), most=10)
         await asyncio.to_thread(server.ask, "WAIT", 1, 30_000)
         server.kill()
         replica.ask("REPLICAOF", "NO", "ONE")
-        ground = RedisGround(lambda: replica.url)
         after = await ground.parts("a:1")
         assert replica.ask("EXISTS", f"doorward:{{t}}:ticket:{digest(1).hex()}") == 1
         assert await after.tickets.spend(digest(1), now=NOW) is None
-        await after.close()
-        await before.close()
+        await ground.end()
 
 
 async def test_a_flush_forgets_tickets_and_none_comes_back(ground: RedisGround) -> None:
@@ -229,8 +228,8 @@ async def test_the_servers_clock_counts_and_not_the_callers(ground: RedisGround)
 
 async def test_a_flush_loses_no_slot(ground: RedisGround) -> None:
     a, b = [await ground.parts(f"{name}:0") for name in "ab"]
-    for n in range(1200):
-        await a.slots.take(slot(f"c{n}", f"user{n}", per_address=5000), now=NOW)
+    slots = [slot(f"c{n}", f"user{n}", per_address=5000) for n in range(1200)]
+    await asyncio.gather(*(a.slots.take(one, now=NOW) for one in slots))
     assert await a.slots.take(slot("alice1", per_identity=1, per_address=5000), now=NOW) == Slot()
     shared()
     # nobody is given one until all have had the time to put back what they hold
@@ -312,8 +311,11 @@ async def test_who_stood_still_has_his_slots_again(ground: RedisGround) -> None:
 
 async def test_nothing_of_the_dead_stays(ground: RedisGround) -> None:
     dead, living = [await ground.parts(f"{name}:0") for name in "ab"]
-    for n in range(2500):
-        await dead.slots.take(slot(f"c{n}", f"user{n}", address=f"address{n % 50}", per_address=5000), now=NOW)
+    for start in range(0, 2500, 500):
+        slots = [
+            slot(f"c{n}", f"user{n}", address=f"address{n % 50}", per_address=5000) for n in range(start, start + 500)
+        ]
+        await asyncio.gather(*(dead.slots.take(one, now=NOW) for one in slots))
     server = shared_as_it_is()
     assert len(left_of(server)) > 2500
     await dead.link.close()
@@ -325,12 +327,22 @@ async def test_nothing_of_the_dead_stays(ground: RedisGround) -> None:
 
 async def test_what_is_left_in_order_leaves_nothing(ground: RedisGround) -> None:
     store = await ground.parts("a:0")
-    for n in range(2500):
-        await store.slots.take(slot(f"c{n}", f"user{n}", per_address=5000), now=NOW)
+    slots = [slot(f"c{n}", f"user{n}", per_address=5000) for n in range(2500)]
+    await asyncio.gather(*(store.slots.take(one, now=NOW) for one in slots))
     await store.held.stop()
     server = shared_as_it_is()
     assert left_of(server) == []
     assert server.ask("ZCARD", "doorward:{s}:live") == 0
+
+
+async def test_a_limit_that_was_lowered_by_thousands_replaces_them_all(ground: RedisGround) -> None:
+    store = await ground.parts("a:0")
+    for start in range(0, 9000, 500):
+        names = [(f"c{n}", f"user{n}") for n in range(start, start + 500)]
+        await asyncio.gather(*(store.slots.take(slot(*name, per_address=9999), now=NOW) for name in names))
+    question = slot("new", "user", per_address=1, when_full=WhenFull.REPLACE_OLDEST)
+    answer = await store.slots.take(question, now=NOW)
+    assert answer == Slot(replaced=tuple(f"c{n}" for n in range(9000)))
 
 
 async def test_a_take_that_nobody_waits_for_holds_nothing(ground: RedisGround) -> None:

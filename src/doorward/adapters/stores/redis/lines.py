@@ -29,6 +29,7 @@ from doorward.ports import StoreError
 
 MOST_HOPS: Final = 8
 TRY_AGAIN_AFTER: Final = 0.02
+JOINS_WITHIN: Final = 2.0
 # A script met a key that a moving slot has taken along, and stopped there. All of ours may be run again from the start.
 _NOT_HERE: Final = "attempted to access a non local key"
 
@@ -103,7 +104,7 @@ class Lines:
             line = Line(self._address.at(*seed), lost=lambda _: None, refused=_nobody_asked)
             try:
                 await line.open()
-                if read_sections(await line.ask("INFO", "server")).get("redis_mode") != "cluster":
+                if read_sections(await line.ask("INFO", "cluster")).get("cluster_enabled") != "1":
                     raise StoreError("it is no node of a Redis Cluster: begin store.cluster_url with redis://")
                 told = read_sections(await line.ask("CLUSTER", "INFO"))
                 if told.get("cluster_state") != "ok":
@@ -179,9 +180,10 @@ class Lines:
     async def _join(self, node: Node) -> None:
         """A master that was not there when we connected."""
         try:
-            await self._connect(node)
-        except StoreError as error:
-            self._lost(f"{node[0]}:{node[1]}: {error}")
+            async with asyncio.timeout(JOINS_WITHIN):
+                await self._connect(node)
+        except (StoreError, TimeoutError) as error:
+            self._lost(f"{node[0]}:{node[1]}: {str(error) or 'no connection'}")
         finally:
             del self._opening[node]
 

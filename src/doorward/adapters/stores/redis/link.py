@@ -99,7 +99,10 @@ class RedisLink:
         if self._state is not _State.CLOSED:
             return
         self._loop = asyncio.get_running_loop()
-        self._lines = await self._connected()
+        try:
+            self._lines = await self._connected()
+        except StoreError as error:
+            raise StoreError(f"{self._address.shown}: {error}") from None
         self._state = _State.HERE
 
     async def close(self) -> None:
@@ -282,10 +285,7 @@ class RedisLink:
                 await lines.open(self._seeds)
         except TimeoutError:
             await lines.close()
-            raise StoreError(f"{self._address.shown}: no connection within {within:g} s") from None
-        except StoreError as error:
-            await lines.close()
-            raise StoreError(f"{self._address.shown}: {error}") from None
+            raise StoreError(f"no connection within {within:g} s") from None
         except BaseException:
             await lines.close()
             raise

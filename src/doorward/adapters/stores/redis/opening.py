@@ -22,7 +22,7 @@ async def check_server(line: Line) -> None:
         told = read_sections(await line.ask("INFO"))
     except ResponseError as error:
         raise StoreError(f"INFO is refused: {error}. Give the user +info (ACL SETUSER)") from None
-    if told.get("redis_mode") == "cluster" and not line.address.cluster:
+    if told.get("cluster_enabled") == "1" and not line.address.cluster:
         raise StoreError("it is a node of a Redis Cluster: begin store.cluster_url with redis+cluster://")
     if told.get("loading", "0") != "0":
         raise StoreError("it is loading its data still")

@@ -52,7 +52,8 @@ for _, limit in ipairs({ { 'identity', identity, tonumber(ARGV[5]) }, { 'address
     end
 end
 
-local answer = {}
+local place = math.max(math.floor(now * 1000000), tonumber(redis.call('GET', LAST) or '0') + 1)
+local answer = { string.format('%.0f', place) }
 for _, member in ipairs(replaced) do
     local of, other = string.sub(member, 1, PROCESS), string.sub(member, PROCESS + 1)
     free(of, other)
@@ -60,9 +61,8 @@ for _, member in ipairs(replaced) do
     redis.call('ZREM', address, member)
     answer[#answer + 1] = other
 end
-local place = math.max(math.floor(now * 1000000), tonumber(redis.call('GET', LAST) or '0') + 1)
 redis.call('SET', LAST, string.format('%.0f', place))
 redis.call('HSET', KEYS[3], connection, ARGV[3] .. ' ' .. ARGV[4])
 redis.call('ZADD', identity, string.format('%.0f', place), process .. connection)
 redis.call('ZADD', address, string.format('%.0f', place), process .. connection)
-return { string.format('%.0f', place), unpack(answer) }
+return answer
