@@ -145,7 +145,11 @@ class PresentConnection:
 
 @dataclass(frozen=True, slots=True)
 class PresentNode:
-    """A worker of a node and its heartbeat. `cursor` is how far it has read the revocation log."""
+    """A worker of a node and its heartbeat. `cursor` is how far it has read the revocation log.
+
+    `ready`: it takes handshakes just now, as far as it knows. `ahead`: by how many seconds its machine's wall clock is
+    ahead of the time that all go by.
+    """
 
     node: str
     worker: int
@@ -154,6 +158,9 @@ class PresentNode:
     beat_at: float
     cursor: int
     connections: int
+    version: str = ""
+    ready: bool = True
+    ahead: float = 0.0
 
 
 class Presence(Protocol):

@@ -14,7 +14,7 @@ async def test_workers_that_beat_are_there(ground: Ground) -> None:
     assert await a.presence.nodes(now=NOW + 5) == [node(0), node(1, beat_at=NOW + 5)]
     assert await b.presence.nodes(now=NOW + 10) == [node(0), node(1, beat_at=NOW + 5)]
     assert await a.presence.nodes(now=NOW + 10.5) == [node(1, beat_at=NOW + 5)]
-    later = node(0, beat_at=NOW + 11, cursor=9, connections=0)
+    later = node(0, beat_at=NOW + 11, cursor=9, connections=0, version="1.2.3", ready=False, ahead=-1.5)
     await a.presence.beat(later)
     assert await b.presence.nodes(now=NOW + 11) == [later, node(1, beat_at=NOW + 5)]
 

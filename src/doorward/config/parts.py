@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from doorward import __version__
 from doorward.adapters.crypto.assertion import Assertions
 from doorward.adapters.crypto.jwks import PublishedKeys
 from doorward.adapters.crypto.key_sets import KeysError
@@ -225,6 +226,7 @@ class Parts:
             timekeeper=self._timekeeper,
             node=node,
             worker=worker,
+            version=__version__,
             more={"metrics": self.numbers.run} if folder is not None else {},
             close_without_store=lambda: not self.terms.config.keep_live_without_store,
             handshake_rate=self._handshake_rate,

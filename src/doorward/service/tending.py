@@ -55,6 +55,7 @@ class Tending:
         close_without_store: Callable[[], bool],
         handshake_rate: Callable[[], float],
         more: Mapping[str, Callable[[], Awaitable[None]]],
+        version: str = "",
     ) -> None:
         self._watch = watch
         self._door = door
@@ -69,6 +70,7 @@ class Tending:
         self._close_without_store = close_without_store
         self._handshake_rate = handshake_rate
         self._more = more
+        self._version = version
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
         self._was_here = False
@@ -145,6 +147,9 @@ class Tending:
                     beat_at=self._watch.clock.now(),
                     cursor=self._withdrawals.cursor,
                     connections=len(self._watch.connections),
+                    version=self._version,
+                    ready=not self._door.is_shut,
+                    ahead=self._timekeeper.ahead,
                 )
             )
         )

@@ -66,6 +66,11 @@ class Timekeeper:
         self._asks = False
         self._alarmed = False
 
+    @property
+    def ahead(self) -> float:
+        """By how many seconds this machine's wall clock is ahead of the time that we go by."""
+        return self._clock.ahead()
+
     async def start(self) -> None:
         """Raises StoreError."""
         sample = await set_by(self._store, self._clock)

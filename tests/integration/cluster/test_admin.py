@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from doorward import __version__
 from tests.integration.admin.desk import Desk, issued
 from tests.integration.cluster.nodes import Cluster, all_chat, all_revoked, clustered, until
 from tests.servers.redis import RedisServer
@@ -62,6 +63,9 @@ async def answers_for_all(folder: Path, **stores: Any) -> None:
         for desk in (first, second):
             overview = (await desk.get("/api/overview")).json()
             assert [node["node"] for node in overview["nodes"]] == ["gw-1", "gw-2"]
+            workers = [worker for node in overview["nodes"] for worker in node["workers"]]
+            assert [(worker["version"], worker["ready"]) for worker in workers] == [(__version__, True)] * 2
+            assert all(abs(worker["clock_ahead"]) < 5.0 for worker in workers)
             assert overview["here"]["node"] == desk.gateway.settings["server"]["node"]
             assert abs(overview["here"]["clock_ahead"]) < 5.0
         await all_chat(others)

@@ -101,6 +101,7 @@ def tending(
         timekeeper=Timekeeper(store=world.store, clock=timepiece, emit=world.events.emit, note=world.notes.append),
         node="gw",
         worker=1,
+        version="1.2.3",
         more={},
         close_without_store=lambda: close,
         handshake_rate=lambda: rate,
@@ -180,6 +181,17 @@ async def test_it_says_that_it_lives_and_when_it_leaves() -> None:
     assert (node.node, node.worker, node.connections) == ("gw", 1, 0)
     await keeper.stop()
     assert await world.store.presence.nodes(now=world.clock.now()) == []
+
+
+async def test_a_heartbeat_says_whether_handshakes_are_taken() -> None:
+    world = World()
+    keeper = tending(world)
+    await keeper.beat()
+    world.door.draining = True
+    said = await world.store.presence.nodes(now=world.clock.now())
+    await keeper.beat()
+    said = [*said, *await world.store.presence.nodes(now=world.clock.now())]
+    assert [(one.version, one.ready, one.ahead) for one in said] == [("1.2.3", True, 0.0), ("1.2.3", False, 0.0)]
 
 
 async def test_once_the_store_is_back_whoever_has_not_been_closed_stays() -> None:

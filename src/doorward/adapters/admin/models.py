@@ -137,12 +137,17 @@ class Bans(Given):
 
 class Worker(Given):
     worker: int
+    version: str
     pid: int
     started_at: Instant
     beat_at: Instant = Field(description="Its last heartbeat, in epoch seconds.")
     stale: bool = Field(description="It has missed heartbeats; what stands here of it may be old.")
     cursor: int = Field(description="How far it had read the revocation log.")
     behind: int = Field(description="So many revocations it had not read.")
+    ready: bool = Field(description="It took handshakes: its stores answered, and it did not drain.")
+    clock_ahead: Seconds = Field(
+        description="By so many seconds its machine's clock was ahead of the time that the nodes go by."
+    )
     connections: int
 
 

@@ -101,12 +101,15 @@ def _worker(seen: WorkerSeen) -> models.Worker:
     present = seen.present
     return models.Worker(
         worker=present.worker,
+        version=present.version,
         pid=present.pid,
         started_at=present.started_at,
         beat_at=present.beat_at,
         stale=seen.stale,
         cursor=present.cursor,
         behind=seen.behind,
+        ready=present.ready,
+        clock_ahead=present.ahead,
         connections=present.connections,
     )
 

@@ -96,7 +96,7 @@ class FakeAdministration:
     async def overview(self) -> Overview:
         self._note("overview")
         workers = tuple(
-            WorkerSeen(PresentNode(node, worker, 11, NOW - 9, NOW - age, 6, 1), age, 1)
+            WorkerSeen(PresentNode(node, worker, 11, NOW - 9, NOW - age, 6, 1, "1.2.2", ahead=0.25), age, 1)
             for node, worker, age in (("gw", 1, 0.5), ("gw", 2, 0.5), ("gw2", 1, 7.0))
         )
         return Overview(NOW, "gw", True, 7, workers, {"/chat": 3}, Counted(5, {"permission": 1}, {}, {}), 0.5)
@@ -446,6 +446,21 @@ async def test_the_overview_names_who_is_stale() -> None:
     ]
     assert (told["stale"], told["connections"], told["here"]["version"]) == (["gw2"], 3, "1.2.3")
     assert told["here"]["clock_ahead"] == 0.5
+    assert told["nodes"][1]["workers"] == [
+        {
+            "worker": 1,
+            "version": "1.2.2",
+            "pid": 11,
+            "started_at": NOW - 9,
+            "beat_at": NOW - 7,
+            "stale": True,
+            "cursor": 6,
+            "behind": 1,
+            "ready": True,
+            "clock_ahead": 0.25,
+            "connections": 1,
+        }
+    ]
     assert told["here"]["counters"] == {"allowed": 5, "refused": {"permission": 1}, "closes": {}, "renewals": {}}
 
 

@@ -10,11 +10,12 @@ from doorward.adapters.stores.terms import ALIVE_WITHIN
 from doorward.ports import PresentConnection, PresentNode
 
 _BEAT: Final = """
-SELECT doorward_beat_node($1, $2::bigint, $3::bigint, $4::float8, $5::float8, $6::bigint, $7::bigint)
+SELECT doorward_beat_node($1, $2::bigint, $3::bigint, $4::float8, $5::float8, $6::bigint, $7::bigint,
+                          $8, $9::boolean, $10::float8)
 """
 _LEAVE: Final = "SELECT doorward_leave_node($1, $2::bigint)"
 _NODES: Final = """
-SELECT node, worker, pid, started_at, beat_at, cursor, connections
+SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
 FROM doorward_nodes WHERE beat_at >= $1::float8 ORDER BY node, worker
 """
 _NOTE: Final = """
@@ -30,7 +31,9 @@ WHERE n.beat_at >= $1::float8 AND c.connection > $2 ORDER BY c.connection LIMIT 
 _PAGE: Final = 1_000  # rows that are read at once: a millisecond or two for the event loop
 
 # In the order of both the columns and the fields.
-_node_row = attrgetter("node", "worker", "pid", "started_at", "beat_at", "cursor", "connections")
+_node_row = attrgetter(
+    "node", "worker", "pid", "started_at", "beat_at", "cursor", "connections", "version", "ready", "ahead"
+)
 _connection_row = attrgetter(
     "connection",
     "node",

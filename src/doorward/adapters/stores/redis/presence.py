@@ -142,12 +142,13 @@ def _field(worker: Worker) -> str:
 
 
 def _node_row(node: PresentNode) -> bytes:
-    rest = (node.node, node.worker, node.pid, node.beat_at, node.cursor, node.connections)
-    return json.dumps((node.started_at, *rest)).encode()
+    first = (node.started_at, node.node, node.worker, node.pid, node.beat_at, node.cursor, node.connections)
+    return json.dumps((*first, node.version, node.ready, node.ahead)).encode()
 
 
 def _node(row: Any) -> PresentNode:
-    started_at, node, worker, pid, beat_at, cursor, connections = row
+    started_at, node, worker, pid, beat_at, cursor, connections, *more = row
+    version, ready, ahead = more or ("", True, 0.0)  # a node of before says less
     return PresentNode(
         node=str(node),
         worker=int(worker),
@@ -156,6 +157,9 @@ def _node(row: Any) -> PresentNode:
         beat_at=float(beat_at),
         cursor=int(cursor),
         connections=int(connections),
+        version=str(version),
+        ready=bool(ready),
+        ahead=float(ahead),
     )
 
 

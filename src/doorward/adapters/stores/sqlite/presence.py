@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.terms import ALIVE_WITHIN
@@ -12,13 +13,15 @@ from doorward.ports import PresentConnection, PresentNode
 
 _STARTED: Final = "SELECT started_at FROM nodes WHERE node = ? AND worker = ?"
 _BEAT: Final = """
-INSERT OR REPLACE INTO nodes (node, worker, pid, started_at, beat_at, cursor, connections) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO nodes
+(node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _LEAVE: Final = "DELETE FROM nodes WHERE node = ? AND worker = ?"
 _CLEAR: Final = "DELETE FROM connections WHERE node = ? AND worker = ?"
 _CLEAR_EARLIER: Final = "DELETE FROM connections WHERE node = ? AND worker = ? AND opened_at < ?"
 _NODES: Final = """
-SELECT node, worker, pid, started_at, beat_at, cursor, connections
+SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
 FROM nodes WHERE beat_at >= ? ORDER BY node, worker
 """
 _OPENED: Final = """
@@ -40,7 +43,9 @@ DELETE FROM connections WHERE connection IN (SELECT connection FROM connections 
 _DEAD_KEPT: Final = 60.0
 
 # In the order of both the columns and the fields.
-_node_row = attrgetter("node", "worker", "pid", "started_at", "beat_at", "cursor", "connections")
+_node_row = attrgetter(
+    "node", "worker", "pid", "started_at", "beat_at", "cursor", "connections", "version", "ready", "ahead"
+)
 _connection_row = attrgetter(
     "connection",
     "node",
@@ -67,7 +72,7 @@ class SqlitePresence:
         await self._database.write(partial(_leave, node=node, worker=worker))
 
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
-        return [PresentNode(*row) for row in await self._database.rows(_NODES, (now - ALIVE_WITHIN,))]
+        return [_node(*row) for row in await self._database.rows(_NODES, (now - ALIVE_WITHIN,))]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         rows = [_connection_row(row) for row in opened]
@@ -86,6 +91,10 @@ def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
             break
         connection.execute(_LEAVE, (node, worker))
     return dropped
+
+
+def _node(*row: Any) -> PresentNode:
+    return replace(PresentNode(*row), ready=bool(row[-2]))
 
 
 def _beat(connection: sqlite3.Connection, *, node: PresentNode) -> None:
