@@ -3,6 +3,7 @@
 from ipaddress import ip_network
 
 from doorward.config.rules import rules_of
+from doorward.core.timekeeping import OWN_SKEW
 from doorward.values.lease import InGrace, LeaseTerms
 from doorward.values.rules import (
     ClaimNames,
@@ -50,6 +51,11 @@ def test_our_own_issuer_is_public_url_without_skew(tmp_path) -> None:
     assert found.own_origin == "https://rt.test"
     assert "rt.test" in found.hosts
     assert rules(tmp_path, "").issuers["http://127.0.0.1:8800"].audiences == ("doorward",)
+
+
+def test_over_a_store_with_a_time_of_its_own_two_nodes_may_err(tmp_path) -> None:
+    found = rules(tmp_path, '[store]\nurl = "postgresql://doorward:correct-horse-5@db.test/doorward"\n')
+    assert found.issuers["http://127.0.0.1:8800"].skew == OWN_SKEW
 
 
 def test_an_issuer(tmp_path) -> None:
