@@ -78,7 +78,11 @@ class Following:
         await self._looks()
 
     async def _refresh(self) -> None:
-        news = await self._feed.look()
+        try:
+            news = await self._feed.look()
+        except StoreError:
+            await self._read_if_touched()  # nobody is let in, and whoever is inside is acted on at once all the same
+            raise
         self._take(news)
         doubts = self._doubts
         if doubts > self._settled:
@@ -89,7 +93,11 @@ class Following:
             if self._is_away and self._polls:  # the poll finds out when it is back
                 raise StoreError(f"the durable store was not read for {STALE_AFTER:g} s")
             await self._read_now()
-        elif self._durable.revocations.touched() and not self._is_away:
+        else:
+            await self._read_if_touched()
+
+    async def _read_if_touched(self) -> None:
+        if self._durable.revocations.touched() and not self._is_away:
             with suppress(StoreError):  # it was noted; the poll goes on asking, and STALE_AFTER ends our patience
                 await self._read_now()
 
