@@ -62,12 +62,15 @@ def at(url: str, process: str = "a:0") -> PostgresStore:
 
 
 async def outcomes(store: Store) -> dict[str, str]:
-    """What each call comes to, all begun at once."""
+    """What each call comes to, all begun at once: "done", "StoreError", or the bug that it shows."""
     answers = await asyncio.gather(*(call(store) for call in CALLS.values()), return_exceptions=True)
-    return {
-        name: type(answer).__name__ if isinstance(answer, BaseException) else "done"
-        for name, answer in zip(CALLS, answers, strict=True)
-    }
+    return {name: _told(answer) for name, answer in zip(CALLS, answers, strict=True)}
+
+
+def _told(answer: object) -> str:
+    if isinstance(answer, StoreError):
+        return "StoreError"
+    return repr(answer) if isinstance(answer, BaseException) else "done"
 
 
 async def healed(store: Store) -> None:

@@ -197,8 +197,8 @@ async def test_what_was_acknowledged_outlives_kill_9_of_the_server(hurt: Postgre
         log = {one.sequence: one.target.value for one in await stores[0].revocations.read(after=0)}
         assert {sequence: log.get(sequence) for sequence in appended} == appended
         assert sorted(log) == list(range(1, len(log) + 1))
-        again = await asyncio.gather(*(stores[1].tickets.spend(digest(code), now=NOW) for code in sorted(spent)))
-        assert all(isinstance(answer, SpentTicket) for answer in again)
+        for code in spent:
+            assert isinstance(await stores[1].tickets.spend(digest(code), now=NOW), SpentTicket)
     assert len(appended) > 20
     assert len(spent) > 20
     for store in stores:
@@ -234,7 +234,9 @@ async def test_a_session_that_an_administrator_ends_is_opened_again(ground: Post
     store = await ground.store("a:0")
     for _ in range(5):
         await asyncio.gather(*(store.bans.version() for _ in range(8)), store.revocations.read(after=0))
-        ground.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doorward'")
+        ground.server.sql(
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = 'doorward'"
+        )
         assert await store.bans.version() == 0
         assert await store.tickets.spend(digest("unknown"), now=NOW) is None
     await listens(store)

@@ -74,6 +74,25 @@ class Place:
 
         Raises StoreError.
         """
+        for last in (False, True):
+            connection = await self._enter()
+            settling = Cut(connection, within=CONNECT_WITHIN)
+            try:
+                async with settling:
+                    await connection.execute(_SETTINGS, prepare=False)
+            except psycopg.Error as error:
+                await end(connection)
+                # One that was let in and ended at once: somebody ends sessions, and the next may well stay.
+                if last or settling.was_late:
+                    raise told(error) from None
+            except BaseException:
+                cut(connection)
+                raise
+            else:
+                return connection
+        raise StoreError(f"{self.name} ends every session at once")
+
+    async def _enter(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 connection = await psycopg.AsyncConnection.connect(
@@ -87,15 +106,6 @@ class Place:
         except (psycopg.Error, OSError, UnicodeError) as error:
             raise told(error) from None
         connection.prepared_max = None
-        try:
-            async with Cut(connection, within=CONNECT_WITHIN):
-                await connection.execute(_SETTINGS, prepare=False)
-        except psycopg.Error as error:
-            await end(connection)
-            raise told(error) from None
-        except BaseException:
-            cut(connection)
-            raise
         return connection
 
 
@@ -111,9 +121,8 @@ class Cut:
         self._within = within
         self.was_late = False
 
-    async def __aenter__(self) -> "Cut":
+    async def __aenter__(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._within, self._late)
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._timer.cancel()
