@@ -358,10 +358,10 @@ async def test_without_redis_nobody_comes_in_and_the_nodes_still_learn(place: Pl
 
 
 async def test_without_redis_a_durable_log_that_tells_is_learnt_from_at_once(place: Place) -> None:
-    a, b = await two(place)
+    _, b = await two(place)
     place.durable.tells = True
     b.link.away = True
-    await a.log.append(one("r1"))
+    await place.durable.revocations.append(one("r1"))
     with pytest.raises(LogBehindError):
         await b.asks()
     assert (b.known, b.withdrawals.cursor) == (["r1"], 1)
