@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from doorward.config.making import Opened
     from doorward.values.ban import Ban
-
-SAME_WITHIN: Final = 60.0
-"""Seconds: a ban that ends so little sooner is the same command, given twice."""
 
 app = typer.Typer(help="Bans on addresses and subjects.", no_args_is_help=True)
 
@@ -39,6 +36,7 @@ def add(
 
     Example: doorward ban add --address 203.0.113.9 --for 1h
     """
+    from doorward.service.administer import covers
     from doorward.service.operate import record
     from doorward.values.audit import EventKind
     from doorward.values.ban import Ban
@@ -67,7 +65,7 @@ def add(
         now = tools.clock.now()
         warn_if_strange(tools, issuer)
         wanted = replace(ban, made_at=now, expires_at=None if life is None else now + life)
-        same = next((old for old in await tools.store.bans.all(now=now) if _covers(old, wanted)), None)
+        same = next((old for old in await tools.store.bans.all(now=now) if covers(old, wanted)), None)
         if same is not None:
             return same.id, False
         id = await tools.store.bans.add(wanted)
@@ -84,13 +82,6 @@ def add(
 
     id, added = act(config, work, makes=True)
     typer.echo(f"ban {id} added" if added else f"ban {id} says so already")
-
-
-def _covers(old: "Ban", new: "Ban") -> bool:
-    """The same target, for as long or longer."""
-    if (old.network, old.subject, old.issuer, old.tenant) != (new.network, new.subject, new.issuer, new.tenant):
-        return False
-    return old.expires_at is None or (new.expires_at is not None and old.expires_at >= new.expires_at - SAME_WITHIN)
 
 
 @app.command("list")

@@ -26,8 +26,8 @@ Tenant = Annotated[str, typer.Option(metavar="TENANT", help="The tenant, if any.
 @app.command("issue")
 def issue(
     subject: Annotated[
-        str, typer.Argument(metavar="SUBJECT", help="Whom it names. With --admin: you, when left out.")
-    ] = "",
+        str | None, typer.Argument(metavar="SUBJECT", help="Whom it names. With --admin: you, when left out.")
+    ] = None,
     config: ConfigFile = None,
     role: Roles = None,
     permission: Permissions = None,
@@ -58,9 +58,9 @@ def issue(
     if admin is not None:
         if role or permission or tenant:
             fail("an admin token has no --role, --permission or --tenant", code=Exit.USAGE)
-        _issue_admin(subject or operator(), config, admin, ttl)
+        _issue_admin(operator() if subject is None else subject, config, admin, ttl)
         return
-    if not subject:
+    if subject is None:
         fail("name whom: SUBJECT", code=Exit.USAGE)
     want_fit(subject=subject, tenant=tenant, names=[*(role or ()), *(permission or ())])
 

@@ -4,6 +4,7 @@ In this order, so that nobody learns what a body should look like before having 
 changed, or was meant to be, leaves a record with its actor.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeVar
@@ -90,7 +91,7 @@ class Api:
         self._version = version
         self._wire_of = wire_of
         self._handshake_of = handshake_of
-        self._description = openapi.document(OPERATIONS, version=version)
+        self._description = b""
 
     async def answer(self, scope: Scope, receive: Receive) -> Response | None:
         """The answer; None where nothing of ours is at this path. Raises reading.PeerLeft."""
@@ -112,8 +113,14 @@ class Api:
             self._administrators.refused(handshake, peer, administrator, status=refused.status_code)
             return refused
         if described:
-            return plain(200, self._description, media_type=JSON)
+            return plain(200, await self._described(), media_type=JSON)
         return await self._serve(_Exchange(there[method], id, handshake, peer, administrator), receive)
+
+    async def _described(self) -> bytes:
+        """Made when it is first asked for, in a thread: neither a start nor the loop waits for it."""
+        if not self._description:
+            self._description = await asyncio.to_thread(openapi.document, OPERATIONS, version=self._version)
+        return self._description
 
     async def _serve(self, exchange: _Exchange, receive: Receive) -> Response:
         try:
