@@ -1,0 +1,189 @@
+"""The store of several nodes as a whole: what it needs to open, to be ready, and what it tells of."""
+
+import asyncio
+
+import pytest
+
+from doorward.adapters.stores.cluster.presence import ClusterPresence
+from doorward.adapters.stores.cluster.store import ClusterStore, Shared
+from doorward.adapters.stores.cluster.told import Told
+from doorward.adapters.stores.memory import MemoryStore
+from doorward.ports import StoreError
+from doorward.testing import FakeClock, FakeEntropy
+from doorward.values.revocation import Revocation
+from tests.stores.grounds import NOW
+from tests.stores.made import node, present, revocation
+from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
+from tests.unit.adapters.stores.nodes import KEY, turns
+
+
+class Whole:
+    """One process's store, and what it told."""
+
+    def __init__(self, redis: FakeRedis, durable: Durable, *, follows: bool = True) -> None:
+        self.link = FakeLink(redis)
+        self.notes: list[str] = []
+        self.refused: list[tuple[str, int]] = []
+        self.made_durable: list[Revocation] = []
+        self.lives: list[str] = []
+        memory = MemoryStore()
+
+        async def begin() -> None:
+            self.lives.append("begun")
+
+        async def end() -> None:
+            self.lives.append("ended")
+
+        self.store = ClusterStore(
+            durable,
+            self.link,
+            Shared(memory.tickets, memory.rates, memory.slots, memory.presence, begin=begin, end=end),
+            key=KEY,
+            clock=FakeClock(NOW),
+            entropy=FakeEntropy(),
+            told=Told(
+                note=self.notes.append,
+                refused=lambda why, count: self.refused.append((why, count)),
+                made_durable=self.made_durable.append,
+            ),
+            follows=follows,
+        )
+
+
+@pytest.fixture
+def redis() -> FakeRedis:
+    return FakeRedis()
+
+
+@pytest.fixture
+def durable() -> Durable:
+    return Durable()
+
+
+async def test_it_opens_and_closes_both_and_may_be_closed_again(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable)
+    await whole.store.open()
+    await whole.store.check()
+    await whole.store.close()
+    await whole.store.close()
+    assert whole.lives == ["begun", "ended", "ended"]
+    assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+@pytest.mark.parametrize(
+    ("durable_away", "link_away", "said"),
+    [
+        (True, False, "store.url: PostgreSQL is away"),
+        (False, True, "store.cluster_url: Redis is away"),
+        (True, True, "store.url: PostgreSQL is away; store.cluster_url: Redis is away"),
+    ],
+)
+async def test_a_node_does_not_start_with_one_side_away(
+    redis: FakeRedis, durable: Durable, durable_away: bool, link_away: bool, said: str
+) -> None:
+    whole = Whole(redis, durable)
+    durable.away, whole.link.away = durable_away, link_away
+    with pytest.raises(StoreError) as failed:
+        await whole.store.open()
+    assert str(failed.value) == said
+
+
+@pytest.mark.parametrize("away", ["durable", "link"])
+async def test_a_command_is_content_with_one_side_and_says_so(redis: FakeRedis, durable: Durable, away: str) -> None:
+    whole = Whole(redis, durable, follows=False)
+    if away == "link":
+        whole.link.away = True
+    else:
+        durable.away = True
+    await whole.store.open()
+    assert len(whole.notes) == 1
+    assert await whole.store.revocations.append(revocation()) == (1 if away == "link" else 0)
+    await whole.store.close()
+
+
+async def test_a_command_needs_one_of_them(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable, follows=False)
+    durable.away = whole.link.away = True
+    with pytest.raises(StoreError):
+        await whole.store.open()
+
+
+@pytest.mark.parametrize("away", ["durable", "link"])
+async def test_it_is_ready_only_while_both_are(redis: FakeRedis, durable: Durable, away: str) -> None:
+    whole = Whole(redis, durable)
+    await whole.store.open()
+    if away == "link":
+        whole.link.away = True
+    else:
+        durable.away = True
+    with pytest.raises(StoreError):
+        await whole.store.check()
+    durable.away = whole.link.away = False
+    await whole.store.check()
+    await whole.store.close()
+
+
+async def test_junk_is_told_as_numbers_and_not_one_by_one(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable)
+    await whole.store.open()
+    for _ in range(40):
+        await whole.store.revocations.read(after=0)
+        redis.add(b"n", b"x" * 100)
+    await whole.store.revocations.read(after=0)
+    assert whole.refused == []
+    await whole.store.close()
+    assert whole.refused == [("forged", 40)]
+
+
+async def test_what_is_written_anywhere_touches(redis: FakeRedis, durable: Durable) -> None:
+    a, b = [Whole(redis, durable) for _ in range(2)]
+    for whole in (a, b):
+        await whole.store.open()
+        await whole.store.revocations.read(after=0)
+    await turns()
+    await b.store.revocations.read(after=0)
+    assert not b.store.revocations.touched()
+    await a.store.revocations.append(revocation())
+    async with asyncio.timeout(20):
+        while not b.store.revocations.touched():  # noqa: ASYNC110 - a glance has no event
+            await asyncio.sleep(0)
+    for whole in (a, b):
+        await whole.store.close()
+
+
+# presence: in both
+
+
+async def test_a_beat_is_heard_while_either_is_away_and_the_newest_counts(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable)
+    presence = whole.store.presence
+    await presence.beat(node(0))
+    durable.away = True
+    later = node(0, beat_at=NOW + 4)
+    await presence.beat(later)
+    await presence.beat(node(1, beat_at=NOW + 4))
+    assert await presence.nodes(now=NOW + 5) == [later, node(1, beat_at=NOW + 4)]
+    durable.away = False
+    assert await presence.nodes(now=NOW + 5) == [later, node(1, beat_at=NOW + 4)]
+    assert whole.notes == ["presence is kept by one store only: PostgreSQL is away"]
+
+
+async def test_connections_lie_in_redis_alone_and_whoever_leaves_leaves_both(
+    redis: FakeRedis, durable: Durable
+) -> None:
+    whole = Whole(redis, durable)
+    presence = whole.store.presence
+    await presence.beat(node(0))
+    await presence.note(opened=[present("c1")], closed=())
+    assert await presence.connections(now=NOW) == [present("c1")]
+    assert list(await durable.presence.connections(now=NOW)) == []
+    await presence.leave(node="gw-1", worker=0)
+    assert await presence.nodes(now=NOW) == []
+    assert list(await durable.presence.nodes(now=NOW)) == []
+
+
+async def test_both_silent_is_an_error(durable: Durable) -> None:
+    presence = ClusterPresence(durable.presence, durable.presence, note=lambda line: None)
+    durable.away = True
+    with pytest.raises(StoreError, match="PostgreSQL is away; and PostgreSQL is away"):
+        await presence.nodes(now=NOW)
