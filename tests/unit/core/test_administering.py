@@ -123,12 +123,12 @@ def test_anything_else_is_nobody(shown: Secret, answers: dict[type, Any], expect
 
 
 def test_one_issued_after_a_revocation_is_good_again() -> None:
-    answers = {AskRevocations: revoked(TargetKind.IDENTITY, "ops", instant=NOW - 61)}
+    answers: dict[type, Any] = {AskRevocations: revoked(TargetKind.IDENTITY, "ops", instant=NOW - 61)}
     assert play(prove_administrator(token(), RULES, now=NOW), answers, now=NOW).result == ADMINISTRATOR
 
 
 def test_lg_18_the_doors_roles_make_nobody_an_operator() -> None:
-    answers = {AskRevocations: revoked(TargetKind.IDENTITY, "ops", Effect.ROLES)}
+    answers: dict[type, Any] = {AskRevocations: revoked(TargetKind.IDENTITY, "ops", Effect.ROLES)}
     outcome = play(prove_administrator(token(role="viewer"), RULES, now=NOW), answers, now=NOW).result
     assert isinstance(outcome, Administrator)
     assert outcome.role is AdminRole.VIEWER
