@@ -362,7 +362,7 @@ async def test_a_take_that_nobody_waits_for_holds_nothing(ground: RedisGround) -
 
 
 async def test_what_could_not_be_released_is_with_the_next_beat(server: RedisServer, hurt: RedisGround) -> None:
-    store = await hurt.parts("a:0", deadline=1.0)
+    store = await hurt.parts("a:0", deadline=2.0)
     await store.slots.take(slot("c1", per_identity=1), now=NOW)
     server.pause()
     with pytest.raises(StoreError):
@@ -375,7 +375,7 @@ async def test_what_could_not_be_released_is_with_the_next_beat(server: RedisSer
 
 async def test_a_server_that_stood_still_gives_no_slot_twice(server: RedisServer, hurt: RedisGround) -> None:
     """SIGSTOP: what was asked meanwhile may be done when it goes on, for callers who were told no."""
-    a, b = [await hurt.parts(f"{name}:0", deadline=1.0) for name in "ab"]
+    a, b = [await hurt.parts(f"{name}:0", deadline=2.0) for name in "ab"]
     await a.slots.take(slot("c0", per_identity=2), now=NOW)
     server.pause()
     outcomes = await asyncio.gather(
@@ -419,7 +419,7 @@ async def test_rows_come_back_after_a_flush(ground: RedisGround) -> None:
 
 
 async def test_what_could_not_be_noted_is_there_with_the_next_beat(server: RedisServer, hurt: RedisGround) -> None:
-    store = await hurt.parts("gw-1:0", deadline=1.0)
+    store = await hurt.parts("gw-1:0", deadline=2.0)
     await store.presence.beat(node())
     await store.presence.note(opened=[present("c1")], closed=())
     server.pause()

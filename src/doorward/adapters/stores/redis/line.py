@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import hiredis
 from redis._parsers import BaseParser
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError, InvalidResponse, RedisError, ResponseError
 
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import Argument, Call, packed
+from doorward.adapters.stores.redis.connecting import connect_to
 
 Lost = Callable[[str], None]
 Refused = Callable[["Line", Call, ResponseError], None]
@@ -35,7 +36,7 @@ class Line(asyncio.Protocol):
         self._lost = lost
         self._refused = refused
         self._loop = asyncio.get_running_loop()
-        self._connection = connect_to(address)
+        self._connection: Connection | None = None
         self._transport: asyncio.WriteTransport | None = None
         self._answers = hiredis.Reader(
             protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_NO_MORE
@@ -46,16 +47,19 @@ class Line(asyncio.Protocol):
 
     async def open(self) -> None:
         """Connect and authenticate. Raises RedisError or OSError."""
-        await self._connection.connect()  # type: ignore[no-untyped-call]
+        self._connection = await connect_to(self.address)
 
     async def ask(self, *command: Argument) -> Any:
         """Before `begin` only: one command, one answer. Raises RedisError or OSError."""
-        await self._connection.send_packed_command([packed(*command)], check_health=False)
-        return await self._connection.read_response()
+        connection = self._connection
+        if connection is None:
+            raise ConnectionError("it is not open")
+        await connection.send_packed_command([packed(*command)], check_health=False)
+        return await connection.read_response()
 
     def begin(self) -> None:
         """From now on `send` works. Raises ConnectionError when it is over already."""
-        writer = self._connection._writer
+        writer = None if self._connection is None else self._connection._writer
         if writer is None or writer.is_closing():
             raise ConnectionError("it hung up")
         transport = self._transport = writer.transport
@@ -76,7 +80,8 @@ class Line(asyncio.Protocol):
         self._over = True
         if self._transport is not None:
             self._transport.abort()
-        await self._connection.disconnect(nowait=True)
+        if self._connection is not None:
+            await self._connection.disconnect(nowait=True)
 
     def _flush(self) -> None:
         handed, self._handed = self._handed, []
@@ -128,28 +133,3 @@ class Line(asyncio.Protocol):
         elif call is not None and not call.future.done():
             call.sent = False
             self._refused(self, call, error)
-
-
-def connect_to(address: RedisAddress) -> Connection:
-    """redis-py's connection with everything of its own turned off that would try again or time out behind our back."""
-    keys: dict[str, Any] = {
-        "host": address.host,
-        "port": address.port,
-        "db": address.database,
-        "username": address.username or None,
-        "password": None if address.password is None else address.password.expose(),
-        "protocol": 2,
-        "socket_timeout": None,
-        "socket_connect_timeout": None,
-        "driver_info": None,
-    }
-    if not address.tls:
-        return Connection(**keys)
-    return SSLConnection(
-        ssl_cert_reqs="required",
-        ssl_check_hostname=True,
-        ssl_ca_certs=address.ca_file or None,
-        ssl_certfile=address.certificate_file or None,
-        ssl_keyfile=address.key_file or None,
-        **keys,
-    )

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import Argument, key_of, packed
-from doorward.adapters.stores.redis.line import connect_to
+from doorward.adapters.stores.redis.connecting import connect_to
 from doorward.ports import StoreError
 
 
@@ -46,6 +46,5 @@ class RedisReader:
 
     async def _connected(self, key: str | bytes) -> Connection:
         if self._connection is None:
-            self._connection = connect_to(self._where(key))
-            await self._connection.connect()  # type: ignore[no-untyped-call]
+            self._connection = await connect_to(self._where(key))
         return self._connection
