@@ -79,7 +79,7 @@ conformance: setup
 	PYTHONPATH=. $(BIN)/python tools/conformance.py && [ -z "$$failed" ]
 
 bench:
-	@tools/setup runtime
+	@tools/setup dev
 	@tools/setup bench
 	@tools/debian nginx haproxy redis-server postgresql
 	@PYTHONPATH=. .venv-bench/bin/python -m bench $(BENCH)

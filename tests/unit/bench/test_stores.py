@@ -1,7 +1,10 @@
 """What a store costs is told by medians, by ratios of the same round, and apart from what the servers use."""
 
+import tomllib
+
 import pytest
 
+from bench.peers.doorward import Build, store_of
 from bench.phases import Sample
 from bench.processes import BenchError
 from bench.studies import STUDIES
@@ -50,3 +53,9 @@ def test_a_rate_is_what_was_done_by_the_time_that_it_took() -> None:
 def test_what_cost_nothing_is_no_divisor() -> None:
     with pytest.raises(BenchError, match="no divisor"):
         judged(found(ticket_sqlite=[0.0, 1.0, 1.0]))
+
+
+def test_a_node_is_told_its_stores() -> None:
+    assert store_of(Build()) == 'url = "sqlite:///doorward.db"'
+    both = store_of(Build(store_url="postgresql://a", cluster_url="redis://b"))
+    assert tomllib.loads(both) == {"url": "postgresql://a", "cluster_url": "redis://b"}
