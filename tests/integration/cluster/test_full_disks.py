@@ -122,13 +122,16 @@ async def test_of_the_audit_file(database: str, redis: RedisServer, tmp_path: Pa
             await all_revoked(victims)
             await all_chat(others)
             await cluster[0].audited(kind="revocation", subject="victim")
-        await until(lambda: _gap(cluster), "the gap is in the audit")
+        await cluster.until_admits(node)
+        await until(lambda: _told(cluster, "victim"), "it is in the audit, or the audit says that something is missing")
+        if not node.events(kind="revocation", subject="victim"):
+            cluster.ledger.answered["victim"] = [one for one in cluster.ledger.answered["victim"] if one[0] is not node]
         await cluster.revoke("afterwards")
-        cluster.ledger.revoked.pop("victim")  # its record fell into the gap, on this node; the other one has it
         await cluster.holds()
         followed = follow(node.audit_file().read_bytes())
         assert followed.faults == []
 
 
-async def _gap(cluster: Cluster) -> bool:
-    return bool(cluster[1].events(kind="gap"))
+async def _told(cluster: Cluster, subject: str) -> bool:
+    node = cluster[1]
+    return bool(node.events(kind="gap") or node.events(kind="revocation", subject=subject))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -222,18 +223,21 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
         quick = sorted(await round_trips(live[1], 50))
         way.delay(to=SLOW / 2, back=SLOW / 2)
         async with measured() as noise:
-            echoing = asyncio.create_task(round_trips(live[1], 300))
-            answers = [await one_attempt(cluster, node) for _ in range(3)]
-            answers += await asyncio.gather(*(one_attempt(cluster, node) for _ in range(10)))
+            echoing = asyncio.create_task(round_trips(live[1], 500))
+            answers = list(await asyncio.gather(*(one_attempt(cluster, node) for _ in range(10))))
+            while not echoing.done():
+                answers.append(await one_attempt(cluster, node))
+                await asyncio.sleep(0.1)
             took = sorted(await echoing)
-        told = ", ".join(f"{status} in {seconds:.2f} s" for status, seconds in answers)
-        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[150], took[-1])]
+        count = Counter(status for status, _ in answers)
+        told = f"{dict(count)}, the slowest in {max(seconds for _, seconds in answers):.2f} s"
+        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[250], took[-1])]
         print(f"\n{slow}: handshakes {told}; round trips {figures} ms: median before, meanwhile, and the slowest")
-        assert {status for status, _ in answers} <= {101, 503}
+        assert set(count) <= {101, 503}
         assert max(seconds for _, seconds in answers) < 5 + noise.worst
         if slow == "redis":
-            assert {status for status, _ in answers} == {503}, "a handshake asks it, and its deadline is shorter"
-        assert took[150] < quick[25] * 3 + 0.05
+            assert set(count) == {503}, "a handshake asks it, and its deadline is shorter"
+        assert took[250] < quick[25] * 3 + 0.05
         assert took[-1] < 1 + noise.worst
         printed = await cluster.revoke("victim")
         last = await all_revoked(victims)
