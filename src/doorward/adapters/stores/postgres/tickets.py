@@ -1,4 +1,4 @@
-"""A ticket is spent by one UPDATE that takes the row's lock: of racing calls on any node, one gets it.
+"""A ticket is spent by an UPDATE that takes the row's lock: of racing calls on any node, one gets it.
 
 It is committed with the disk's flush: a spent ticket stays spent when the server is killed. Putting one is not: one
 that is forgotten is refused.
@@ -16,9 +16,7 @@ from doorward.values.ticket import SpentTicket, Ticket
 
 _PUT: Final = "SELECT doorward_put_ticket($1, $2, $3, $4, $5::float8, $6::float8, $7, $8, $9::bigint)"
 _COLUMNS: Final = "principal, connection, issued_at, expires_at, path, origin, spent_at"
-_SPEND: Final = f"""
-UPDATE doorward_tickets SET spent_at = $2::float8 WHERE digest = $1 AND spent_at IS NULL RETURNING {_COLUMNS}
-"""  # noqa: S608 - our own constant
+_SPEND: Final = f"SELECT won, {_COLUMNS} FROM doorward_spend_ticket($1, $2::float8)"  # noqa: S608 - our own constant
 _LOOK: Final = f"SELECT {_COLUMNS} FROM doorward_tickets WHERE digest = $1"  # noqa: S608 - our own constant
 
 
@@ -46,9 +44,9 @@ class PostgresTickets:
 
     async def spend(self, digest: bytes, *, now: float) -> Ticket | SpentTicket | None:
         rows = await self._link.ask(_SPEND, (digest, now))
-        if rows:
-            return _ticket(digest, rows[0])
-        return _spent_ticket(await self._link.ask(_LOOK, (digest,), again=True), now)
+        if rows and rows[0][0]:
+            return _ticket(digest, rows[0][1:])
+        return _spent_ticket([row[1:] for row in rows], now)
 
     async def look(self, digest: bytes) -> Ticket | SpentTicket | None:
         rows = await self._link.ask(_LOOK, (digest,), again=True)
@@ -71,7 +69,7 @@ def _ticket(digest: bytes, row: Row) -> Ticket:
 
 
 def _spent_ticket(rows: list[Row], now: float) -> SpentTicket | None:
-    """Once it would have expired, it is unknown. One that was put just after it was looked for is unknown, too."""
+    """Once it would have expired, it is unknown."""
     if not rows or rows[0][6] is None or now >= rows[0][3]:
         return None
     return SpentTicket(connection=rows[0][1], spent_at=rows[0][6])

@@ -45,6 +45,20 @@ BEGIN
     );
 END $$;
 
+-- Whether it was spent by this call, and what it is. Each statement in here sees what was committed before it.
+CREATE FUNCTION doorward_spend_ticket(a_digest bytea, at float8) RETURNS TABLE (
+    won boolean, principal text, connection text, issued_at float8, expires_at float8, path text, origin text,
+    spent_at float8
+) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY UPDATE doorward_tickets t SET spent_at = at WHERE t.digest = a_digest AND t.spent_at IS NULL
+    RETURNING true, t.principal, t.connection, t.issued_at, t.expires_at, t.path, t.origin, t.spent_at;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT false, t.principal, t.connection, t.issued_at, t.expires_at, t.path, t.origin, t.spent_at
+        FROM doorward_tickets t WHERE t.digest = a_digest;
+    END IF;
+END $$;
+
 -- ---- rates. `place` is a digest of name and key.
 
 CREATE TABLE doorward_rates (
