@@ -10,6 +10,7 @@ from doorward.service.administer import Administration
 from doorward.service.administrators import Administrators
 from doorward.service.operate import ANSWER_WITHIN
 from doorward.service.overview import Survey
+from doorward.service.present import Present
 
 SPARE: Final = 2.0
 """Seconds of an exchange's time that are left for all else than waiting for the nodes."""
@@ -17,8 +18,10 @@ SPARE: Final = 2.0
 
 def make_admin(parts: Parts, *, node: str) -> AdminApp:
     """`node` is this node's name."""
+    present = Present(parts.store.presence, parts.clock)
     survey = Survey(
         store=parts.store,
+        present=present,
         withdrawals=parts.withdrawals,
         clock=parts.clock,
         node=node,
@@ -30,6 +33,7 @@ def make_admin(parts: Parts, *, node: str) -> AdminApp:
         watch=parts.watch,
         store=parts.store,
         withdrawals=parts.withdrawals,
+        present=present,
         survey=survey,
         entropy=parts.entropy,
         counts_for=lambda: revocation_life(parts.watch.rules),

@@ -16,6 +16,7 @@ from doorward.ports import Entropy, PresentConnection, Store, StoreError
 from doorward.service import operate
 from doorward.service.operate import ANSWER_WITHIN, Revoked
 from doorward.service.overview import Overview, Survey
+from doorward.service.present import Present
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
 from doorward.values.administrator import Administrator
@@ -90,6 +91,7 @@ class Administration:
         watch: Watch,
         store: Store,
         withdrawals: Withdrawals,
+        present: Present,
         survey: Survey,
         entropy: Entropy,
         counts_for: Callable[[], float],
@@ -98,6 +100,7 @@ class Administration:
         self._watch = watch
         self._store = store
         self._withdrawals = withdrawals
+        self._present = present
         self._survey = survey
         self._entropy = entropy
         self._counts_for = counts_for
@@ -117,7 +120,7 @@ class Administration:
         self, wanted: Mapping[str, str], *, after: tuple[int, str] | None, limit: int
     ) -> Page[PresentConnection]:
         """Those of which each member in `wanted` has that value, newest first, from behind the place `after`."""
-        rows = await self._store.presence.connections(now=self.now)
+        rows = await self._present.connections()
         behind = None if after is None else _downwards(after)
 
         def fits(row: PresentConnection) -> bool:
@@ -128,7 +131,7 @@ class Administration:
         return await _page(rows, fits, key=lambda row: _downwards(place_of(row)), limit=limit)
 
     async def connection(self, id: str) -> PresentConnection | None:
-        for row in await self._store.presence.connections(now=self.now):
+        for row in await self._present.connections():
             if row.connection == id:
                 return row
         return None

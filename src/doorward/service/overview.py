@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from doorward.ports import Clock, PresentNode, Store
+from doorward.service.present import Present
 from doorward.service.tending import BEAT_EVERY
 from doorward.service.withdrawals import Withdrawals
 
@@ -71,6 +72,7 @@ class Survey:
         self,
         *,
         store: Store,
+        present: Present,
         withdrawals: Withdrawals,
         clock: Clock,
         node: str,
@@ -79,6 +81,7 @@ class Survey:
         ahead: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._store = store
+        self._present = present
         self._withdrawals = withdrawals
         self._clock = clock
         self._node = node
@@ -93,7 +96,7 @@ class Survey:
         now = self._clock.now()
         workers = await self._store.presence.nodes(now=now)
         routes: dict[str, int] = {}
-        for count, row in enumerate(await self._store.presence.connections(now=now), start=1):
+        for count, row in enumerate(await self._present.connections(), start=1):
             routes[row.route] = routes.get(row.route, 0) + 1
             if count % SLICE == 0:
                 await asyncio.sleep(0)

@@ -46,7 +46,14 @@ async def test_it_is_as_described(desk, who, tmp_path) -> None:
         str(description),
         *("--url", desk.url),
         *shown,
-        *("--checks", "all", "--phases", "coverage,fuzzing" if known else "fuzzing", "--max-examples", "6"),
+        *(
+            "--checks",
+            "all",
+            "--phases",
+            "coverage,fuzzing" if known else "fuzzing",
+            "--max-examples",
+            "6" if known else "2",
+        ),
         *("--generation-deterministic", "--workers", "1", "--no-color"),
         folder=tmp_path,
     )

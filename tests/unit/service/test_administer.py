@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from doorward.ports import PresentConnection, PresentNode, StoreError
 from doorward.service.administer import Administration, Done, KeyTaken, Order, Page, covers, place_of
 from doorward.service.overview import Counts, Survey
+from doorward.service.present import Present
 from doorward.testing import START
 from doorward.values.ban import Ban
 from doorward.values.decision import Reason
@@ -56,8 +57,10 @@ class Place:
     def __init__(self, counted: Counts = counts) -> None:
         self.world = world = World()
         self.ready = True
+        present = Present(world.store.presence, world.clock)
         survey = Survey(
             store=world.store,
+            present=present,
             withdrawals=world.withdrawals,
             clock=world.clock,
             node="gw",
@@ -69,6 +72,7 @@ class Place:
             watch=world.watch,
             store=world.store,
             withdrawals=world.withdrawals,
+            present=present,
             survey=survey,
             entropy=world.entropy,
             counts_for=lambda: 86400.0,
