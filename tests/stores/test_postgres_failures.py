@@ -13,7 +13,7 @@ from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.ports import Store, StoreError
 from doorward.values.question import Slot
 from doorward.values.ticket import SpentTicket, Ticket
-from tests.servers.postgres import Postgres, running
+from tests.servers.postgres import PASSWORD, Postgres, running
 from tests.stores.calling import CALLS, at, healed, outcomes, until
 from tests.stores.grounds import NOW, PostgresGround
 from tests.stores.made import (
@@ -240,6 +240,19 @@ async def test_a_session_that_an_administrator_ends_is_opened_again(ground: Post
         assert await store.bans.version() == 0
         assert await store.tickets.spend(digest("unknown"), now=NOW) is None
     await listens(store)
+
+
+async def test_where_it_may_have_few_connections_those_do_all_the_work(hurt: Postgres) -> None:
+    """One to listen and one to work with: others are refused, which is no reason to be away."""
+    url = hurt.database()
+    hurt.sql("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 2 IN ROLE doorward")
+    hurt.sql("ALTER ROLE few SET role = doorward")
+    store = at(url.replace(f"doorward:{PASSWORD}", "few:few"))
+    await store.open()
+    for _ in range(5):
+        assert set((await outcomes(store)).values()) == {"done"}
+        assert not store._link.is_away
+    await store.close()
 
 
 async def test_who_is_cancelled_leaves_nothing_half_done(ground: PostgresGround) -> None:

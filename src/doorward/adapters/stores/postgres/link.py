@@ -197,8 +197,8 @@ class Link:
         for _ in range(_TRIES):
             try:
                 await self._ready(lane)
-            except StoreError as error:
-                await self._could_not_connect(lane, job, str(error))
+            except (StoreError, psycopg.Error, OSError) as error:
+                await self._could_not_connect(lane, job, str(told(error)))
                 return
             if lane.connection is None or job.future.done():
                 return
@@ -225,9 +225,10 @@ class Link:
         _settle(job, error=StoreError("PostgreSQL rolled it back for others' sake, again and again"))
 
     async def _ready(self, lane: Lane) -> None:
-        if self._spare is not None and lane.connection is None:
-            lane.hold(self._spare)
-            self._spare = None
+        if lane.connection is None:
+            spare, self._spare = self._spare, None
+            if spare is not None and not spare.closed:
+                lane.hold(spare)
         if lane.is_stale():
             await self._drop(lane)
             lane.hold(await self._place.connect())

@@ -69,6 +69,12 @@ class Listener:
         return connection
 
     async def _live(self) -> None:
+        try:
+            await self._live_on()
+        finally:
+            self.listens = False
+
+    async def _live_on(self) -> None:
         pause = _PAUSE
         while not self._closing:
             try:

@@ -116,10 +116,15 @@ class PostgresRevocations:
 
     async def _append_all(self) -> None:
         """As long as somebody waits: what comes while one commit is on its way goes with the next."""
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
-            await self._append(batch)
-        self._appending = None
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                await self._append(batch)
+        finally:
+            self._appending = None
+            for waiting in self._waiting:  # none, unless a bug of ours stopped us
+                _settle(waiting, StoreError("not appended: the one before it failed"))
+            self._waiting = []
 
     async def _append(self, batch: list[_Waiting]) -> None:
         batch = [waiting for waiting in batch if not waiting.future.done()]
