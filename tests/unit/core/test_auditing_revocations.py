@@ -1,5 +1,7 @@
 """What the audit says of revocations: whom they name in its place, cleaned, and no token whole."""
 
+from typing import Any
+
 import pytest
 
 from doorward.core.auditing_revocations import made_durable, notices_refused, revoked
@@ -7,14 +9,14 @@ from doorward.values.audit import EventKind, Outcome
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
 
-def revocation(target: Target, **more: object) -> Revocation:
+def revocation(target: Target, **more: Any) -> Revocation:
     return Revocation(target, 100.0, Effect.CLOSE, "left\nthe company", 200.0, by="op", sequence=7, **more)
 
 
 @pytest.mark.parametrize(
     ("target", "members"),
     [
-        (Target(TargetKind.IDENTITY, "ali\nce", issuer="https://i", tenant="acme"), ("ali\\u000ace", "https://i", "acme")),
+        (Target(TargetKind.IDENTITY, "ali\nce", "https://i", "acme"), ("ali\\u000ace", "https://i", "acme")),
         (Target(TargetKind.IDENTITY, "alice"), ("alice", "", "")),
         (Target(TargetKind.ISSUER, "https://i"), ("", "https://i", "")),
         (Target(TargetKind.TENANT, "acme", issuer="https://i"), ("", "https://i", "acme")),
