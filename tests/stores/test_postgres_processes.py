@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from doorward.ports import Store
 from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
@@ -81,6 +82,27 @@ async def test_a_follower_finds_a_thousand_parallel_appends_in_order_and_without
             assert one.sequence == (seen[-1] if seen else 0) + 1
             seen.append(one.sequence)
     assert sorted(await asyncio.gather(*writing)) == seen == list(range(1, 1001))
+
+
+async def test_readers_that_overtake_one_another_are_no_log_set_back(ground: PostgresGround) -> None:
+    """An answer that was asked for sooner may come later, and end sooner."""
+    store, other = [await ground.store(f"n:{n}") for n in range(2)]
+    writing = asyncio.create_task(_append_many(other, 150))
+
+    async def read() -> None:
+        cursor = 0
+        while not writing.done():
+            for one in await store.revocations.read(after=cursor):
+                assert one.sequence == cursor + 1
+                cursor = one.sequence
+
+    await asyncio.gather(writing, *(read() for _ in range(8)))
+    assert len(await store.revocations.read(after=0)) == 150
+
+
+async def _append_many(store: Store, many: int) -> None:
+    for n in range(many):
+        await store.revocations.append(revocation(f"user{n}"))
 
 
 async def test_an_id_is_appended_once_by_however_many_nodes(ground: PostgresGround) -> None:

@@ -68,9 +68,9 @@ class PostgresRevocations:
         return await waiting.future
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
-        lives = self._listener.lives
+        lives, seen = self._listener.lives, self._newest
         newest = (await self._counters.look()).revocations
-        self._never_set_back(newest)
+        self._never_set_back(newest, seen=seen)
         found: list[Revocation] = []
         while (found[-1].sequence if found else after) < newest:
             page = await self._link.ask(_READ, (found[-1].sequence if found else after,), again=True)
@@ -78,7 +78,7 @@ class PostgresRevocations:
             if len(page) < _PAGE:
                 break
         self._newest = max(self._newest, newest, found[-1].sequence if found else 0)
-        self._lives = lives
+        self._lives = max(self._lives, lives)
         return found
 
     def touched(self) -> bool | None:
@@ -154,14 +154,15 @@ class PostgresRevocations:
         for waiting in batch:
             await self._append([waiting])
 
-    def _never_set_back(self, newest: int) -> None:
+    def _never_set_back(self, newest: int, *, seen: int) -> None:
         """A node that has read further than the log goes now would overlook all that gets a number it has passed.
 
-        Raises StoreError, from then on.
+        `seen` is how far it had read when it asked: an answer that another has overtaken is no sign of that. Raises
+        StoreError, from then on.
         """
-        if newest < self._newest and not self._set_back:
+        if newest < seen and not self._set_back:
             self._set_back = (
-                f"the revocation log ended at {self._newest} and now ends at {newest}: the database was restored, or "
+                f"the revocation log ended at {seen} and now ends at {newest}: the database was restored, or "
                 "failed over to a replica that lagged. Start this node again, and revoke again what is missing"
             )
         if self._set_back:
