@@ -51,7 +51,7 @@ async def answers_for_all(folder: Path, **stores: Any) -> None:
             task.cancel()
         left = [client for task, client in ends.items() if task not in done]
         body = {"target": {"kind": "identity", "value": subject}}
-        key = {"Idempotency-Key": "one-for-both-nodes-0"}
+        key = {"Idempotency-Key": "one-for-both-nodes_" + "0" * 45}
         answer = await first.post("/api/revocations", body, headers=key)
         told = answer.json()
         assert (answer.status_code, told["closed"], told["nodes"], told["silent"]) == (201, 2 * EACH - 1, 2, [])
