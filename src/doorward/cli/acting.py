@@ -53,7 +53,9 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
         return asyncio.run(run())
     except StoreError as error:
         hint = "is the disk full, or another process holding it?"
-        if config.store_is_postgres:
+        if config.cluster_url:
+            hint = "are the servers there, and do store.url and store.cluster_url name them and those who may enter?"
+        elif config.store_is_postgres:
             hint = "is the server there, and does store.url name it, its database and a role that may enter?"
         elif "not a database" in str(error):
             hint = f"{config.store_path} is no SQLite file, or a damaged one: move it away, or mend store.url"

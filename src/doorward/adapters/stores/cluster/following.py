@@ -6,6 +6,7 @@ signed and was durable before; whatever leaves a doubt is settled by reading the
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,12 @@ REMEMBERED: Final = 10_000
 """Revocations, from the newest back. Who asks for older ones is answered by the durable log."""
 
 _log = logging.getLogger(__name__)
+FORGOTTEN_WITHIN: Final = 60.0
+"""Seconds before its end in which a revocation may be forgotten already, by a process whose clock is ahead."""
+SET_BACK: Final = (
+    "the durable log has another revocation {}, or none, than this node knows: it was restored, or failed over to a "
+    "replica that lagged. Start this node again, and revoke again what is missing"
+)
 
 
 class Following:
@@ -53,17 +60,18 @@ class Following:
         self._made_durable = made_durable
         self._newest = 0
         self._floor = 0  # of all above it up to `_newest` we have those that exist
-        self._tail: dict[int, Revocation] = {}
+        self._tail: OrderedDict[int, Revocation] = OrderedDict()
         self._places: dict[str, int] = {}
         self._unplaced: dict[str, Revocation] = {}  # not durable yet: tried again
         self._ahead: dict[str, Revocation] = {}  # durable, and what stands before them was not read yet
-        self._told: dict[str, None] = {}  # ids that came by the stream
+        self._told: OrderedDict[str, None] = OrderedDict()  # ids that came by the stream
         self._doubts = 1
         self._settled = 0
         self._durable_at = 0.0
         self._is_away = False
         self._polls = False
         self._touched = False
+        self._set_back = ""
         self._looks = Sharing(self._refresh)
         self._reads = Sharing(self.read)
         self.ban_version = 0
@@ -84,6 +92,7 @@ class Following:
             await self._read_if_touched()  # nobody is let in, and whoever is inside is acted on at once all the same
             raise
         self._take(news)
+        self._stop_if_set_back()
         doubts = self._doubts
         if doubts > self._settled:
             await self._begin_anew(news)
@@ -175,12 +184,13 @@ class Following:
                 continue
             self._told[notice.id] = None
             if len(self._told) > REMEMBERED:
-                del self._told[next(iter(self._told))]
+                self._told.popitem(last=False)
             if not notice.sequence:
                 self._hold([notice])
             elif notice.sequence == self._newest + 1:
                 self._place(notice)
-            elif notice.sequence > self._newest:
+            elif notice.sequence > self._newest or not self.has(notice.id):
+                # a gap before it; or a number that we have seen given to another, where the log was set back
                 self._doubts += 1
                 self._ahead[notice.id] = replace(notice, sequence=0)
         if news.doubt:
@@ -207,13 +217,14 @@ class Following:
             self._unplaced.pop(revocation.id, None)
             self._ahead.pop(revocation.id, None)
         if len(self._tail) > REMEMBERED:
-            self._floor = next(iter(self._tail))
-            self._places.pop(self._tail.pop(self._floor).id, None)
+            self._floor, oldest = self._tail.popitem(last=False)
+            self._places.pop(oldest.id, None)
 
     async def read(self) -> None:
         """Read the durable log from where we are, and the bans' version. Raises StoreError."""
-        began, ahead = asyncio.get_running_loop().time(), tuple(self._ahead)
-        rows = await self._durable.revocations.read(after=self._newest)
+        began, ahead, newest = asyncio.get_running_loop().time(), tuple(self._ahead), self._newest
+        rows = await self._durable.revocations.read(after=max(0, newest - 1))
+        self._never_set_back(newest, rows)
         version = await self._durable.bans.version()
         if self._is_away:
             self._is_away = False
@@ -224,6 +235,19 @@ class Following:
             self._ahead.pop(id, None)
         self.ban_version = max(self.ban_version, version)
         self._durable_at = max(self._durable_at, began)
+
+    def _never_set_back(self, newest: int, rows: Sequence[Revocation]) -> None:
+        """What we know as number `newest` stands first in `rows`. Where it does not, its number and those that follow
+        are given away again, and we would overlook them. Raises StoreError, from then on."""
+        last = self._tail.get(newest)
+        is_kept = last is not None and last.expires_at > self._clock.now() + FORGOTTEN_WITHIN
+        if last is not None and is_kept and (not rows or (rows[0].sequence, rows[0].id) != (newest, last.id)):
+            self._set_back = SET_BACK.format(newest)
+        self._stop_if_set_back()
+
+    def _stop_if_set_back(self) -> None:
+        if self._set_back:
+            raise StoreError(self._set_back)
 
     def _away(self, error: StoreError) -> None:
         if not self._is_away:
