@@ -149,7 +149,7 @@ class Durable(MemoryStore):
         self.flows.set()
         self.tells = False
         self.appends = self.reads = 0
-        self._log = self.revocations
+        self._log: Any = self.revocations
         self.revocations = _Switched(self, self.revocations)
         self.bans = _Switched(self, self.bans)
         self.presence = _Switched(self, self.presence)
@@ -158,6 +158,13 @@ class Durable(MemoryStore):
     async def kept(self) -> list[str]:
         """The ids in its log, in order, whether it is away or not."""
         return [one.id for one in await self._log.read(after=0)]
+
+    def fails_over(self, *, kept: int) -> None:
+        """To a replica that had so many revocations only."""
+        log = self._log
+        log._log = {place: one for place, one in log._log.items() if place <= kept}
+        log._places = {id: place for id, place in log._places.items() if place <= kept}
+        log._newest = kept
 
     async def check(self) -> None:
         if self.away:

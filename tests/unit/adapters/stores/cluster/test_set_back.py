@@ -1,0 +1,75 @@
+"""A durable log that lost its end gives numbers away again: who knew it before lets nobody in by what it has now."""
+
+import pytest
+
+from doorward.ports import LogBehindError
+from doorward.values.revocation import Revocation
+from tests.stores.grounds import NOW
+from tests.stores.made import revocation
+from tests.unit.adapters.stores.nodes import Node, Place
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def one(name: str, **more: object) -> Revocation:
+    return revocation(name, id=name, **more)
+
+
+async def lost(place: Place, *, kept: int, of: int) -> tuple[Node, Node]:
+    """Two nodes know `of` revocations, and the durable log is that of a replica which had `kept` of them."""
+    a, b = place.node(), place.node()
+    for node in (a, b):
+        await node.asks()
+    for number in range(1, of + 1):
+        await a.log.append(one(f"r{number}"))
+    for node in (a, b):
+        await node.asks()
+    place.durable.fails_over(kept=kept)
+    return a, b
+
+
+async def closes_its_door(node: Node) -> None:
+    for _ in range(2):
+        with pytest.raises(LogBehindError, match="Start this node again"):
+            await node.asks()
+
+
+async def test_the_poll_finds_that_the_last_is_missing(place: Place) -> None:
+    _, b = await lost(place, kept=1, of=2)
+    await b.following.poll()
+    await closes_its_door(b)
+    assert "restored, or failed over" in b.notes[-1]
+
+
+async def test_one_that_gets_a_number_which_was_given_before_is_acted_on_and_closes_the_door(place: Place) -> None:
+    _, b = await lost(place, kept=1, of=2)
+    assert await place.node().log.append(one("new")) == 2
+    await closes_its_door(b)
+    assert b.known == ["r1", "r2", "new"]
+
+
+async def test_another_under_the_last_number_is_seen_although_no_number_is_missing(place: Place) -> None:
+    _, b = await lost(place, kept=1, of=2)
+    await place.durable.revocations.append(one("new"))
+    await b.following.poll()
+    await closes_its_door(b)
+
+
+async def test_a_node_that_starts_anew_goes_by_the_log_as_it_is(place: Place) -> None:
+    await lost(place, kept=1, of=2)
+    late = place.node()
+    await late.asks()
+    assert (late.known, late.withdrawals.cursor) == (["r1"], 1)
+
+
+async def test_one_that_ends_soon_may_have_been_forgotten(place: Place) -> None:
+    a, b = place.node(), place.node()
+    await a.log.append(one("r1"))
+    await a.log.append(one("r2", expires_at=NOW + 59))
+    await b.asks()
+    await place.durable.revocations.forget(now=NOW + 60)
+    await b.following.poll()
+    assert await b.asks() == ["r1", "r2"]
