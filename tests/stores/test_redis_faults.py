@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,36 @@ async def test_spends_that_are_given_up_leave_no_second_winner(ground: RedisGrou
         won = sum(isinstance(answer, Ticket) for answer in (*answers, last))
         assert won <= 1
         assert isinstance(await stores[2].tickets.spend(digest(code), now=NOW), SpentTicket)
+
+
+async def test_kill_9_in_the_middle_of_spends_gives_no_ticket_twice(server: RedisServer, hurt: RedisGround) -> None:
+    """Three nodes race for 300 tickets, Redis is killed half-way and comes back with what it had written."""
+    stores = [await hurt.parts(f"n{n}:0") for n in range(3)]
+    codes = range(300)
+    await asyncio.gather(*(stores[0].tickets.put(ticket(code), most=1000) for code in codes))
+    won: Counter[int] = Counter()
+    half = asyncio.Event()
+
+    async def spend(code: int, store: RedisParts) -> None:
+        [answer] = await asyncio.gather(store.tickets.spend(digest(code), now=NOW), return_exceptions=True)
+        assert answer is None or isinstance(answer, Ticket | SpentTicket | StoreError)
+        won[code] += isinstance(answer, Ticket)
+        if won.total() >= len(codes) // 2:
+            half.set()
+
+    async def race(codes: Sequence[int]) -> None:
+        for code in codes:
+            await asyncio.gather(*(spend(code, store) for store in stores))
+
+    racing = asyncio.create_task(race(codes))
+    await half.wait()
+    server.kill()
+    await racing
+    assert len(codes) // 2 <= won.total() < len(codes)
+    server.restart()
+    await back(*stores)
+    await race(codes)
+    assert max(won.values()) == 1
 
 
 async def test_a_restart_voids_every_ticket_and_spends_none_twice(server: RedisServer, hurt: RedisGround) -> None:
