@@ -169,6 +169,19 @@ async def test_a_server_that_answers_four_seconds_late_is_away(server: RedisServ
         assert await link.call("GET", "k") is None
 
 
+async def test_who_stood_still_himself_does_not_blame_the_server() -> None:
+    """A long pause of ours (a suspended machine, a mass close): the answers lie there, unread."""
+    async with linked(shared().url, deadline=2.0) as link:
+        waiting = [asyncio.ensure_future(link.call("GET", "{x}none")) for _ in range(50)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        end = monotonic() + 2.5
+        while monotonic() < end:
+            pass
+        assert await asyncio.gather(*waiting) == [None] * 50
+        assert link.here
+
+
 async def test_callers_who_left_do_not_hide_a_server_that_stands_still(server: RedisServer) -> None:
     async with linked(server.url, deadline=2.0) as link:
         server.pause()

@@ -203,8 +203,8 @@ class RedisLink:
         self._trim()
         now = self._loop.time()
         if now - self._watched_until > _HELD_UP:
-            # It was us who stood still; what was answered meanwhile is read in this turn and the next.
-            self._watch_until(now + _HELD_UP / 2)
+            # It was us who stood still; what was answered meanwhile is only read now.
+            self._watch_until(now + self._deadline / 4)
             return
         while self._waiting and self._waiting[0].until <= now:
             late = self._waiting.popleft()

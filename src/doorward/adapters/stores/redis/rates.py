@@ -4,6 +4,7 @@ By the server's own clock, so that nodes whose clocks differ neither gain nor lo
 expiry: a key lives until its TAT, and so at most as long as one burst takes (RAT-04).
 """
 
+from functools import lru_cache
 from hashlib import blake2b
 from math import inf
 from typing import Final
@@ -28,14 +29,9 @@ class RedisRates:
     async def take(self, *, name: str, key: str, rate: Rate, cost: int, now: float) -> float:
         if cost > rate.burst:
             return inf
-        interval, window = pace(rate)
         answer = await self._link.run(
             _TAKE,
-            repr(window),
-            repr(interval * rate.burst),
-            # To look is to ask what the smallest event would be told.
-            repr(interval * max(cost, 1)),
-            b"0" if cost else b"1",
+            *_terms(rate, cost),
             b"" if self._server_time else repr(now),
             0 if self._server_time else _KEPT_FOR_TESTS,
             keys=(_place(name, key),),
@@ -44,6 +40,14 @@ class RedisRates:
             return float(answer)
         except (TypeError, ValueError):
             raise StoreError("a rate in Redis was not understood") from None
+
+
+@lru_cache(maxsize=256)
+def _terms(rate: Rate, cost: int) -> tuple[str, ...]:
+    """What the script is told of a rate, in full precision."""
+    interval, window = pace(rate)
+    # To look is to ask what the smallest event would be told.
+    return repr(window), repr(interval * rate.burst), repr(interval * max(cost, 1)), "0" if cost else "1"
 
 
 def _place(name: str, key: str) -> str:
