@@ -202,7 +202,8 @@ class Watch:
         judged = await self._judge_renewal(live, credential)
         if isinstance(judged, Deny):
             if judged.reason is not Reason.IDENTITY_CHANGED:
-                return judged  # nor may whoever knows its id prolong it: nothing was judged
+                self._bear_with(live, judged)
+                return judged
             # somebody else's credential at our HTTP endpoint must not be able to end this connection
             return Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
         return live if live.renewed(judged, over_socket=False) else Deny(Reason.CONNECTION_UNKNOWN, Step.PROVE)
@@ -213,6 +214,7 @@ class Watch:
             live.lease = leases.postponed(
                 live.lease, live.route.lease, expires_at=live.principal.expires_at, now=self.clock.now()
             )
+            live.watched()
 
     async def _judge_renewal(self, live: Live, credential: Credential) -> Renewal | Deny:
         trail = Trail(connection=live.connection)

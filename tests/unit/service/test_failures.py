@@ -222,6 +222,24 @@ async def test_who_must_prove_now_and_then_stays_while_it_cannot_be_judged() -> 
     assert live.ended is Reason.EXPIRED, "who does not even try ends as ever"
 
 
+async def test_the_same_holds_for_a_renewal_from_outside() -> None:
+    store = FailingStore()
+    one = World(rules(routes=(route(lease=LeaseTerms(renew_every=100.0, grace=10.0)),)), store=store)
+    live, _ = await one.inside(handshake(bearer=token(), protocols="doorward.v1"))
+    store.fail(("bans", "version"))
+    one.clock.advance(105.0)
+    live.tick(one.clock.now())
+    refused = await one.watch.renew_outside(live.connection, credential(token(iat=int(START) + 1), place=Place.BODY))
+    assert isinstance(refused, Deny)
+    assert refused.reason is Reason.STORE_UNAVAILABLE
+    one.clock.advance(9.0)
+    live.tick(one.clock.now())
+    assert live.state is State.RENEWING
+    one.clock.advance(1.0)
+    live.tick(one.clock.now())
+    assert live.ended is Reason.EXPIRED
+
+
 # ---- tickets
 
 
