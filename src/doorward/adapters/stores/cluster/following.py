@@ -21,7 +21,7 @@ from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
 POLL_EVERY: Final = 1.0
-READ_WITHIN: Final = 1.0
+READ_WITHIN: Final = 2.0
 STALE_AFTER: Final = 3.0
 """Seconds. A durable log that could not be read for so long may hold what nobody could publish."""
 REMEMBERED: Final = 10_000

@@ -8,11 +8,8 @@ from typing import Final
 from doorward.adapters.stores.cluster.following import Following
 from doorward.adapters.stores.redis.feed import RedisFeed
 from doorward.ports import LogBehindError, RevocationLog, StoreError
-from doorward.service.within import answered
 from doorward.values.revocation import Acknowledgement, Revocation
 
-APPEND_WITHIN: Final = 2.0
-"""Seconds. A durable store that takes longer is away: every node is told first."""
 ASK_DURABLE_EVERY: Final = 0.1
 """Seconds. Answers lie there only from nodes that do not reach Redis."""
 
@@ -29,7 +26,7 @@ class ClusterRevocations:
 
     async def append(self, revocation: Revocation) -> int:
         try:
-            sequence = await answered(self._durable.append(revocation), within=APPEND_WITHIN)
+            sequence = await self._durable.append(revocation)
         except StoreError as error:
             await self._keep(revocation, error)
             return 0

@@ -238,14 +238,6 @@ async def test_what_was_done_though_its_answer_was_lost_is_one_row(place: Place)
     assert b.withdrawals.cursor == 1
 
 
-async def test_a_slow_durable_store_is_told_to_the_nodes_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    a, b = await two(place)
-    monkeypatch.setattr("doorward.adapters.stores.cluster.revocations.APPEND_WITHIN", 0.01)
-    place.durable.flows.clear()
-    assert await a.log.append(one("r1")) == 0
-    assert await b.asks() == ["r1"]
-
-
 async def test_who_waits_at_the_door_waits_for_no_slow_durable_store(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
