@@ -39,8 +39,8 @@ SELECT revocation, sequence, node, worker, closed, asked, at, took, identities
 FROM doorward_acknowledgements WHERE revocation = $1 ORDER BY node, worker
 """
 _FORGET: Final = "SELECT doorward_forget_revocations($1::float8, $2::bigint)"
-_FORGET_MOST: Final = 1_000  # in one transaction
-_AT_ONCE: Final = 256  # that share a commit
+_FORGET_MOST: Final = 250  # in one statement, which has its time limit
+_AT_ONCE: Final = 64  # that share a commit, and the time limit of one statement
 
 
 @dataclass(slots=True)
