@@ -72,19 +72,20 @@ class FakeRedis:
 
 
 class FakeLink:
-    """One process's way there. `away`: nothing goes through. `loses`: what is published says it failed, and has."""
+    """One process's way there. `away`: nothing goes through. `refuses`: scripts that fail."""
 
     def __init__(self, redis: FakeRedis) -> None:
         self.redis = redis
         self.away = False
         self.refuses: set[Script] = set()
         self.calls: list[str] = []
+        self.closed = False
 
     async def open(self) -> None:
         self._check()
 
     async def close(self) -> None:
-        """Nothing is held."""
+        self.closed = True
 
     async def check(self) -> None:
         self._check()

@@ -26,6 +26,7 @@ class Whole:
         self.refused: list[tuple[str, int]] = []
         self.made_durable: list[Revocation] = []
         self.lives: list[str] = []
+        self.fails_to_end = False
         memory = MemoryStore()
 
         async def begin() -> None:
@@ -33,6 +34,8 @@ class Whole:
 
         async def end() -> None:
             self.lives.append("ended")
+            if self.fails_to_end:
+                raise StoreError("gone")
 
         self.store = ClusterStore(
             durable,
@@ -68,6 +71,15 @@ async def test_it_opens_and_closes_both_and_may_be_closed_again(redis: FakeRedis
     await whole.store.close()
     assert whole.lives == ["begun", "ended", "ended"]
     assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_a_side_that_can_not_be_left_in_order_keeps_no_other_open(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable)
+    await whole.store.open()
+    whole.fails_to_end = True
+    await whole.store.close()
+    assert whole.link.closed
+    assert whole.notes == ["not left in order: gone"]
 
 
 @pytest.mark.parametrize(
