@@ -131,6 +131,8 @@ class Tending:
         if jump is None:
             return
         if jump < 0:
+            if self._follower.away_since is not None:
+                self._follower.away_since += jump
             async for live in self._watch.connections.each():
                 live.lease = leases.sooner(live.lease, by=-jump)
         await self._watch.connections.restart()

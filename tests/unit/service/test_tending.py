@@ -194,6 +194,23 @@ async def test_a_heartbeat_says_whether_handshakes_are_taken() -> None:
     assert [(one.version, one.ready, one.ahead) for one in said] == [("1.2.3", True, 0.0), ("1.2.3", False, 0.0)]
 
 
+async def test_a_clock_that_is_set_back_gives_nobody_more_time_without_the_log() -> None:
+    world = World()
+    live, _ = await world.inside()
+    timepiece = Timepiece(world)
+    keeper = tending(world, close=True, timepiece=timepiece)
+    world.follower.away_since = world.clock.now()
+    world.clock.advance(STORE_AWAY_AFTER - 1.0)
+    timepiece.wall_jump = -3600.0
+    world.clock._now -= 3600.0
+    await keeper.keep_house(1)
+    assert live.state is State.OPEN
+    timepiece.wall_jump = None
+    world.clock.advance(1.0)
+    await keeper.keep_house(2)
+    await until(lambda: live.ended is Reason.STORE_AWAY)
+
+
 async def test_once_the_store_is_back_whoever_has_not_been_closed_stays() -> None:
     world = World()
     inside = [await world.inside() for _ in range(9)]

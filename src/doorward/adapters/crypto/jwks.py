@@ -53,7 +53,7 @@ class PublishedKeys:
 
     async def key(self, *, key_id: str | None, algorithm: str) -> VerifyingKey | Signature:
         keys = self._usable()
-        age = self._clock.now() - self._fetched_at
+        age = self._age()
         found = keys.find(key_id=key_id, algorithm=algorithm) if keys else Signature.KEY_UNKNOWN
         if found is Signature.KEY_UNKNOWN or (age >= FRESH and not self._failure):
             flight = self._refresh()
@@ -88,13 +88,18 @@ class PublishedKeys:
             await asyncio.gather(flight, return_exceptions=True)
 
     def _usable(self) -> KeySet | None:
-        return self._keys if self._clock.now() - self._fetched_at < STALE else None
+        return self._keys if self._age() < STALE else None
+
+    def _age(self) -> float:
+        """Of our keys, in seconds. After a step back of the clock nobody knows: time to look again."""
+        age = self._clock.now() - self._fetched_at
+        return age if age >= 0.0 else FRESH
 
     def _refresh(self) -> asyncio.Task[None] | None:
         """The call under way, or a new one; None while the cooldown of the last one lasts."""
         if self._flight is not None and not self._flight.done():
             return self._flight
-        if self._tried_at is not None and self._clock.now() - self._tried_at < COOLDOWN:
+        if self._tried_at is not None and 0.0 <= self._clock.now() - self._tried_at < COOLDOWN:
             return None
         self._flight = asyncio.create_task(self._fetch(), name=f"keys of {self._url}")
         return self._flight

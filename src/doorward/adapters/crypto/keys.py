@@ -78,7 +78,7 @@ class Keyring:
     async def key(self, *, key_id: str | None, algorithm: str) -> VerifyingKey | Signature:
         """The KeySource of our own tokens. An unknown id is looked up in the store, at most once a second."""
         found = self._find(key_id, algorithm)
-        if found is Signature.KEY_UNKNOWN and self._clock.now() - self._looked_at >= LOOK_AGAIN:
+        if found is Signature.KEY_UNKNOWN and not 0.0 <= self._clock.now() - self._looked_at < LOOK_AGAIN:
             try:
                 await self.refresh()
             except (StoreError, KeyFileError) as fault:

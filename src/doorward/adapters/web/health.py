@@ -25,7 +25,7 @@ class Readiness:
         """Store reachable within 2 s, and not draining. Never raises but CancelledError."""
         if self._draining():
             return False
-        if self._asked_at is None or self._clock.now() - self._asked_at >= FRESH:
+        if self._asked_at is None or not 0.0 <= self._clock.now() - self._asked_at < FRESH:
             if self._flight is None:
                 self._flight = asyncio.create_task(self._ask())
                 self._flight.add_done_callback(self._landed)

@@ -89,6 +89,14 @@ async def test_unknown_ids_ask_once_per_cooldown() -> None:
     assert await published.ask("ec-2") == "known"
 
 
+async def test_a_clock_that_was_set_back_keeps_nobody_from_looking_again() -> None:
+    published = Published(ONE, TWO)
+    assert await published.ask() == "known"
+    published.clock._now -= 3600
+    assert await published.ask("ec-2") == "known"
+    assert published.site.calls == 2
+
+
 async def test_unfit_ids_ask_nobody() -> None:
     published = Published(page(ec_jwk(), ed_jwk()))
     assert await published.ask() == "known"

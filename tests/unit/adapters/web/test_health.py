@@ -77,3 +77,12 @@ async def test_a_store_that_does_not_answer_is_not_ready(store: FakeStore, monke
 async def test_draining_is_not_ready_and_asks_nobody(store: FakeStore) -> None:
     assert not await readiness(store, FakeClock(), draining=True).ready()
     assert store.asked == 0
+
+
+async def test_a_clock_that_was_set_back_makes_no_answer_last_longer(store: FakeStore) -> None:
+    clock = FakeClock()
+    ready = readiness(store, clock)
+    assert await ready.ready()
+    store.fails = True
+    clock._now -= 3600
+    assert not await ready.ready()
