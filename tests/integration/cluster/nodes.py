@@ -77,7 +77,7 @@ class Node(Gateway):
         self.to_redis: Proxy | None = None
         self.to_postgres: Proxy | None = None
         folder = cluster.folder / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         key = folder / "doorward.key"
         key.write_text(cluster.key)
         key.chmod(0o600)

@@ -50,13 +50,9 @@ async def told_of(node: Node) -> bool:
     return bool(node.events(kind="clock"))
 
 
-@pytest.mark.parametrize("with_redis", [True, False], ids=["with Redis", "PostgreSQL alone"])
-async def test_a_fast_and_a_slow_node(with_redis: bool, database: str, redis: RedisServer, tmp_path: Path) -> None:
+async def test_a_fast_and_a_slow_node(database: str, redis: RedisServer, tmp_path: Path) -> None:
     clocks = [off_by(tmp_path, OFF), off_by(tmp_path, -OFF)]
-    cluster_url = redis.url if with_redis else ""
-    async with clustered(
-        tmp_path, nodes=2, environments=clocks, store_url=database, cluster_url=cluster_url
-    ) as cluster:
+    async with clustered(tmp_path, nodes=2, environments=clocks, store_url=database, cluster_url=redis.url) as cluster:
         fast, slow = cluster.nodes
         for node in (fast, slow):
             await until(partial(told_of, node), f"{node.name} says that its clock is off")

@@ -95,12 +95,12 @@ async def _all_answer(cluster: Cluster) -> bool:
     return (await cluster.revoke(cluster.fresh("asked"))).code == 0
 
 
-async def test_a_node_over_postgresql_and_redis(database: str, redis: RedisServer, tmp_path: Path) -> None:
-    await a_node_dies(tmp_path, store_url=database, cluster_url=redis.url)
-
-
-async def test_a_node_over_postgresql_alone(database: str, tmp_path: Path) -> None:
-    await a_node_dies(tmp_path, store_url=database)
+@pytest.mark.timeout(240)
+async def test_a_node(postgres: Postgres, database: str, redis: RedisServer, tmp_path: Path) -> None:
+    """Over PostgreSQL and Redis, and over PostgreSQL alone: beside each other, for both wait for leases."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(a_node_dies(tmp_path / "with-redis", store_url=database, cluster_url=redis.url))
+        both.create_task(a_node_dies(tmp_path / "alone", store_url=postgres.database()))
 
 
 # ---- Redis

@@ -79,11 +79,11 @@ async def test_from_redis(fault: Fault, database: str, redis: RedisServer, tmp_p
 
 @pytest.mark.timeout(240)
 async def test_for_long(postgres: Postgres, database: str, redis: RedisServer, tmp_path: Path) -> None:
-    """The two that take half a minute, beside each other."""
-    (tmp_path / "closing").mkdir()
-    async with asyncio.TaskGroup() as both:
-        both.create_task(obeys_for_long_without_redis(tmp_path, database, redis))
-        both.create_task(closes_when_its_store_is_long_away(tmp_path / "closing", postgres.database()))
+    """Those that take half a minute, beside each other."""
+    async with asyncio.TaskGroup() as together:
+        together.create_task(obeys_for_long_without_redis(tmp_path / "obeying", database, redis))
+        together.create_task(closes_when_its_store_is_long_away(tmp_path / "closing", postgres.database()))
+        together.create_task(is_cut_off_from_its_only_store(tmp_path / "alone", postgres.database()))
 
 
 async def obeys_for_long_without_redis(folder: Path, database: str, redis: RedisServer) -> None:
@@ -134,13 +134,12 @@ async def test_from_postgresql(fault: Fault, database: str, redis: RedisServer, 
         await cluster.holds()
 
 
-@HELD
-async def test_from_both(fault: Fault, database: str, redis: RedisServer, tmp_path: Path) -> None:
+async def test_from_both(database: str, redis: RedisServer, tmp_path: Path) -> None:
     async with clustered(tmp_path, nodes=2, store_url=database, cluster_url=redis.url) as cluster:
         here, away = cluster.nodes
         others, victims = await cluster.bystanders(), await cluster.inside("victim")
         for way in away.ways:
-            fault(way)
+            way.hold()
         await cluster.until_refuses(away)
         printed = await cluster.revoke("victim")
         assert printed.code == 1
@@ -161,9 +160,9 @@ async def test_from_both(fault: Fault, database: str, redis: RedisServer, tmp_pa
         await cluster.holds()
 
 
-async def test_from_the_only_store(database: str, tmp_path: Path) -> None:
+async def is_cut_off_from_its_only_store(folder: Path, database: str) -> None:
     """PostgreSQL alone: who is cut off from it is cut off from everything."""
-    async with clustered(tmp_path, nodes=2, store_url=database) as cluster:
+    async with clustered(folder, nodes=2, store_url=database) as cluster:
         away = cluster[1]
         others, victims = await cluster.bystanders(), await cluster.inside("victim")
         away.postgres_way.hold()
@@ -223,7 +222,7 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
         quick = sorted(await round_trips(live[1], 50))
         way.delay(to=SLOW / 2, back=SLOW / 2)
         async with measured() as noise:
-            echoing = asyncio.create_task(round_trips(live[1], 500))
+            echoing = asyncio.create_task(round_trips(live[1], 350))
             answers = list(await asyncio.gather(*(one_attempt(cluster, node) for _ in range(10))))
             while not echoing.done():
                 answers.append(await one_attempt(cluster, node))
@@ -231,13 +230,13 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
             took = sorted(await echoing)
         count = Counter(status for status, _ in answers)
         told = f"{dict(count)}, the slowest in {max(seconds for _, seconds in answers):.2f} s"
-        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[250], took[-1])]
+        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[175], took[-1])]
         print(f"\n{slow}: handshakes {told}; round trips {figures} ms: median before, meanwhile, and the slowest")
         assert set(count) <= {101, 503}
         assert max(seconds for _, seconds in answers) < 5 + noise.worst
         if slow == "redis":
             assert set(count) == {503}, "a handshake asks it, and its deadline is shorter"
-        assert took[250] < quick[25] * 3 + 0.05
+        assert took[175] < quick[25] * 3 + 0.05
         assert took[-1] < 1 + noise.worst
         printed = await cluster.revoke("victim")
         last = await all_revoked(victims)
