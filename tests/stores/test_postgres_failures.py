@@ -115,8 +115,7 @@ async def test_while_it_is_silent_a_store_can_be_closed(hurt: Postgres) -> None:
     hurt.pause()
     try:
         async with asyncio.timeout(2 * WITHIN):
-            with suppress(StoreError):
-                await store.close()
+            await store.close()
             await asyncio.wait([waiting])
             with pytest.raises(StoreError, match=r"not open|closed"):
                 await store.check()
