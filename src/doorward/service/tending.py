@@ -73,6 +73,7 @@ class Tending:
         self._version = version
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
+        self._unsaid: list[str] = []
         self._was_here = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -110,17 +111,23 @@ class Tending:
         while True:
             await asyncio.sleep(PRESENCE_EVERY)
             await self._watch.report_presence()
-            # by the clock, for a process that stood still must say at once that it is back
-            if not 0.0 <= clock.now() - beat_at < BEAT_EVERY:
+            # by the clock, for a process that stood still must say at once that it is back; and so must one that could
+            # not say it, since whoever revokes waits for those that are known to live
+            if self._unsaid or not 0.0 <= clock.now() - beat_at < BEAT_EVERY:
                 beat_at = clock.now()
                 await self._beat_or_note()
 
     async def _beat_or_note(self) -> None:
+        unsaid: list[str] = []
         for beat in (self.beat, self._beat_slots):  # one store may be there without the other
             try:
                 await beat()
             except StoreError as error:
-                self._watch.note(f"no heartbeat: {error}")
+                unsaid.append(str(error))
+        for why in unsaid:
+            if why not in self._unsaid:
+                self._watch.note(f"no heartbeat: {why}")
+        self._unsaid = unsaid
         await self._follow(await self._timekeeper.beat())
 
     async def _beat_slots(self) -> None:

@@ -27,14 +27,9 @@ def postgres(own_postgres: Postgres) -> Postgres:
 
 
 @pytest.fixture
-def database(postgres: Postgres) -> Iterator[str]:
-    """The URL of a new one, gone at the end."""
-    url = postgres.database()
-    yield url
-    if not postgres.is_running:
-        postgres.start()
-    postgres.resume()
-    postgres.drop(url)
+def database(postgres: Postgres) -> str:
+    """The URL of a new one. It goes with the server: to drop it would write everything to disk first."""
+    return postgres.database()
 
 
 @pytest.fixture

@@ -161,11 +161,11 @@ class Cluster:
     async def inside(self, subject: str, *, each: int = 2, nodes: Sequence[Node] = ()) -> list[Client]:
         """So many connections of a subject on each node."""
         token = self.token(subject)
-        return [await node.connect(token=token) for node in nodes or self.alive for _ in range(each)]
+        return [await self.comes_in(node, token, "/chat") for node in nodes or self.alive for _ in range(each)]
 
     async def bystanders(self) -> list[Client]:
         """Somebody on each node whom nobody means."""
-        return [await node.connect(token=self.token(self.fresh("bystander"))) for node in self.alive]
+        return [await self.comes_in(node, self.token(self.fresh("bystander")), "/chat") for node in self.alive]
 
     async def spend(self, node: Node, ticket: str) -> int:
         """101 or the refusal's status, in the ledger."""
@@ -269,19 +269,20 @@ class Cluster:
             for client in clients:
                 await client.close()
 
-    async def comes_in(self, node: Node, token: str, within: float = WITHIN) -> Client:
-        """Once a place is free: a connection that ended gives its back soon after."""
+    async def comes_in(self, node: Node, token: str, path: str = "/few") -> Client:
+        """Once a place is free, since a connection that ended gives its back soon after; and once the stores are there,
+        for which a busy machine may take its time."""
         found: list[Client] = []
 
         async def entered() -> bool:
-            client = await node.try_connect("/few", token=token)
+            client = await node.try_connect(path, token=token)
             if isinstance(client, Client):
                 found.append(client)
             else:
                 assert client.status in {429, 503}, client
             return bool(found)
 
-        await until(entered, f"a place comes free on {node.name}", within)
+        await until(entered, f"a place comes free on {node.name}")
         return found[0]
 
 

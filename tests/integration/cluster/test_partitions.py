@@ -19,7 +19,7 @@ from tests.servers.redis import RedisServer
 pytestmark = pytest.mark.servers
 
 LONG = 30.0  # seconds of the one long partition
-REACHES_WITHIN = 5.0  # by the log that a node still reads; a second's poll, and a busy machine
+REACHES_WITHIN = 10.0  # by whichever store a node still reads: a second's poll, and a busy machine
 HELD = pytest.mark.parametrize("fault", [Proxy.hold, Proxy.cut], ids=["held", "cut"])
 Fault = Callable[[Proxy], None]
 
@@ -230,14 +230,16 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
             took = sorted(await echoing)
         count = Counter(status for status, _ in answers)
         told = f"{dict(count)}, the slowest in {max(seconds for _, seconds in answers):.2f} s"
-        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[175], took[-1])]
-        print(f"\n{slow}: handshakes {told}; round trips {figures} ms: median before, meanwhile, and the slowest")
+        figures = [f"{seconds * 1000:.1f}" for seconds in (quick[25], took[175], took[-4])]
+        print(
+            f"\n{slow}: handshakes {told}; round trips {figures} ms: median before, meanwhile, and the fourth slowest"
+        )
         assert set(count) <= {101, 503}
         assert max(seconds for _, seconds in answers) < 5 + noise.worst
         if slow == "redis":
             assert set(count) == {503}, "a handshake asks it, and its deadline is shorter"
         assert took[175] < quick[25] * 3 + 0.05
-        assert took[-1] < 1 + noise.worst
+        assert took[-4] < 0.5 + noise.worst, "three of them may be this machine's"
         printed = await cluster.revoke("victim")
         last = await all_revoked(victims)
         assert last - printed.begun < SLOW + REACHES_WITHIN

@@ -7,8 +7,8 @@ import pytest
 
 from doorward.core.lifecycle import State
 from doorward.core.timekeeping import Sample
-from doorward.ports import StoreError
-from doorward.service.tending import STORE_AWAY_AFTER, Tending
+from doorward.ports import PresentNode, StoreError
+from doorward.service.tending import BEAT_EVERY, STORE_AWAY_AFTER, Tending
 from doorward.service.timekeeping import Timekeeper
 from doorward.values.decision import Deny, Reason
 from tests.unit.service.world import World, subject
@@ -181,6 +181,32 @@ async def test_it_says_that_it_lives_and_when_it_leaves() -> None:
     assert (node.node, node.worker, node.connections) == ("gw", 1, 0)
     await keeper.stop()
     assert await world.store.presence.nodes(now=world.clock.now()) == []
+
+
+async def test_a_heartbeat_that_failed_is_said_as_soon_as_it_can_be() -> None:
+    """Not only when the next one is due: whoever revokes meanwhile would not wait for this node."""
+    world = World()
+    keeper = tending(world)
+    presence, said = world.store.presence, asyncio.Event()
+    beat, failures = presence.beat, 3
+
+    async def failing(node: PresentNode) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise StoreError("gone")
+        await beat(node)
+        said.set()
+
+    await keeper.start()
+    presence.beat = failing  # type: ignore[method-assign]
+    await asyncio.sleep(0)  # the loops have begun
+    world.clock.advance(BEAT_EVERY)  # and no further: the next is never due
+    try:
+        await asyncio.wait_for(said.wait(), 20)
+    finally:
+        await keeper.stop()
+    assert [note for note in world.notes if "heartbeat" in note] == ["no heartbeat: gone"], "told once"
 
 
 async def test_a_heartbeat_says_whether_handshakes_are_taken() -> None:
