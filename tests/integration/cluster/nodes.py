@@ -224,6 +224,14 @@ class Cluster:
         for node in nodes or self.alive:
             await until(partial(self.admits, node), f"{node.name} admits")
 
+    async def until_counted(self) -> None:
+        """Every node that lives has said so again: after a long outage a moment after it admits."""
+
+        async def all_are_expected() -> bool:
+            return (await self.revoke(self.fresh("asked"))).figures[1:] == (len(self.alive), len(self.alive))
+
+        await until(all_are_expected, "all nodes are expected to answer")
+
     async def until_refuses(self, *nodes: Node) -> float:
         """Seconds that it took."""
         begun = time.monotonic()

@@ -217,6 +217,7 @@ async def test_postgresql_alone(postgres: Postgres, database: str, tmp_path: Pat
         inside.append(await cluster.comes_in(first, token))
         for node in (first, second):
             assert await node.status("/few", token=token) == 429, "who was inside all the time is counted"
+        await cluster.until_counted()
         printed = await cluster.revoke("spared")
         assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
         assert [await client.closed() for client in spared] == [REVOKED] * 2

@@ -102,6 +102,7 @@ async def test_of_postgresql_alone(postgres: Postgres, database: str, tmp_path: 
             assert printed.code == 1, printed.text
             assert "closed" not in printed.text, "nothing was done, and nothing is said to be"
             await all_chat([*others, *spared])
+        await cluster.until_counted()
         printed = await cluster.revoke("spared")
         assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
         await all_revoked(spared)
