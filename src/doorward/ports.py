@@ -172,6 +172,9 @@ class Presence(Protocol):
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
         """Those with a heartbeat within 10 s."""
 
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        """Those that did not leave and have not beaten for more than 10 s, for an hour: they may live, cut off."""
+
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         """Batched: called a few times a second, never on the handshake's path."""
 

@@ -63,3 +63,26 @@ async def test_a_later_life_under_the_same_name_has_none_of_the_earlier_connecti
     await store.presence.note(opened=[present("c2", opened_at=NOW + 3.5)], closed=())
     await store.presence.beat(again)
     assert await store.presence.connections(now=NOW + 3) == [present("c2", opened_at=NOW + 3.5)]
+
+
+async def test_who_did_not_leave_is_known_for_an_hour(ground: Ground) -> None:
+    """It may live all the same, cut off from the stores, and hold connections."""
+    a, b = [await ground.store(process) for process in ("gw-1:0", "gw-1:1")]
+    await a.presence.beat(node(0))
+    await b.presence.beat(node(1))
+    assert await b.presence.unheard(now=NOW + 10) == []
+    assert await b.presence.unheard(now=NOW + 10.5) == [node(0), node(1)]
+    await b.presence.beat(node(1, beat_at=NOW + 3600))
+    assert await b.presence.unheard(now=NOW + 3600) == [node(0)]
+    await b.presence.beat(node(1, beat_at=NOW + 3610))
+    assert await b.presence.unheard(now=NOW + 3610) == []
+
+
+async def test_who_leaves_or_begins_anew_is_not_missed(store: Store) -> None:
+    await store.presence.beat(node(0))
+    await store.presence.beat(node(1))
+    await store.presence.leave(node="gw-1", worker=0)
+    again = replace(node(1), pid=999, started_at=NOW + 300, beat_at=NOW + 300)
+    await store.presence.beat(again)
+    assert await store.presence.unheard(now=NOW + 300) == []
+    assert await store.presence.unheard(now=NOW + 320) == [again]

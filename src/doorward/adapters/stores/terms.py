@@ -11,6 +11,9 @@ RATE_KEYS: Final = 65_536
 # A worker that has not been heard of for this long is not there.
 ALIVE_WITHIN: Final = 10.0
 
+# One that did not leave may live all the same, cut off, and hold connections: for so long it is named.
+UNHEARD_KEPT: Final = 3600.0
+
 # Slots of a process that has not been heard of for this long come free with the next beat of another. Beats come every
 # few seconds, so that a place that kill -9 left behind is free again within 10 s.
 SLOT_LEASE: Final = 7.0

@@ -4,9 +4,10 @@ The rows of connections are in Redis alone: they are many, and nothing hangs on 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
+from doorward.adapters.stores.terms import ALIVE_WITHIN
 from doorward.ports import Presence, PresentConnection, PresentNode, StoreError
 
 T = TypeVar("T")
@@ -26,13 +27,17 @@ class ClusterPresence:
         await self._one_of(self._durable.leave(node=node, worker=worker), self._shared.leave(node=node, worker=worker))
 
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
-        found: dict[tuple[str, int], PresentNode] = {}
-        for nodes in await self._one_of(self._durable.nodes(now=now), self._shared.nodes(now=now)):
-            for node in nodes:
-                known = found.get((node.node, node.worker))
-                if known is None or node.beat_at > known.beat_at:
-                    found[node.node, node.worker] = node
-        return [found[place] for place in sorted(found)]
+        return _newest(await self._one_of(self._durable.nodes(now=now), self._shared.nodes(now=now)))
+
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        """In either: who left while one of the two was away is named for nothing, and better so than left out."""
+        nodes = _newest(
+            [
+                *await self._one_of(self._durable.unheard(now=now), self._shared.unheard(now=now)),
+                await self.nodes(now=now),
+            ]
+        )
+        return [node for node in nodes if now - node.beat_at > ALIVE_WITHIN]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         await self._shared.note(opened=opened, closed=closed)
@@ -58,3 +63,14 @@ class ClusterPresence:
             self._note(f"presence is kept by one store only: {missing}")
         self._missing = missing
         return answers
+
+
+def _newest(lists: Iterable[Iterable[PresentNode]]) -> list[PresentNode]:
+    """Of each worker the newest heartbeat, in order of node and worker."""
+    found: dict[tuple[str, int], PresentNode] = {}
+    for nodes in lists:
+        for node in nodes:
+            known = found.get((node.node, node.worker))
+            if known is None or node.beat_at > known.beat_at:
+                found[node.node, node.worker] = node
+    return [found[place] for place in sorted(found)]

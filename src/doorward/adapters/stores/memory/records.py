@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from doorward.adapters.stores.terms import ALIVE_WITHIN
+from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode, StoredKey
 from doorward.values.audit import AuditEvent
 from doorward.values.ban import Ban
@@ -97,6 +97,8 @@ class MemoryPresence:
         if before is not None and before.started_at != node.started_at:
             self._drop_connections(node.node, node.worker, opened_before=node.started_at)
         self._nodes[node.node, node.worker] = node
+        for place in [place for place, one in self._nodes.items() if node.beat_at - one.beat_at > UNHEARD_KEPT]:
+            del self._nodes[place]
 
     async def leave(self, *, node: str, worker: int) -> None:
         self._nodes.pop((node, worker), None)
@@ -104,6 +106,10 @@ class MemoryPresence:
 
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
         return [self._nodes[place] for place in sorted(self._nodes) if now - self._nodes[place].beat_at <= ALIVE_WITHIN]
+
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        nodes = [self._nodes[place] for place in sorted(self._nodes)]
+        return [node for node in nodes if ALIVE_WITHIN < now - node.beat_at <= UNHEARD_KEPT]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         for row in opened:

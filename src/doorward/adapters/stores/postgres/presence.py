@@ -6,7 +6,7 @@ from typing import Final
 
 from doorward.adapters.stores.postgres.connecting import Row
 from doorward.adapters.stores.postgres.link import Link
-from doorward.adapters.stores.terms import ALIVE_WITHIN
+from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
 
 _BEAT: Final = """
@@ -17,6 +17,10 @@ _LEAVE: Final = "SELECT doorward_leave_node($1, $2::bigint)"
 _NODES: Final = """
 SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
 FROM doorward_nodes WHERE beat_at >= $1::float8 ORDER BY node, worker
+"""
+_UNHEARD: Final = """
+SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
+FROM doorward_nodes WHERE beat_at < $1::float8 AND beat_at >= $2::float8 ORDER BY node, worker
 """
 _NOTE: Final = """
 SELECT doorward_note_connections($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
@@ -62,6 +66,10 @@ class PostgresPresence:
 
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
         return [PresentNode(*row) for row in await self._link.ask(_NODES, (now - ALIVE_WITHIN,), again=True)]
+
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        rows = await self._link.ask(_UNHEARD, (now - ALIVE_WITHIN, now - UNHEARD_KEPT), again=True)
+        return [PresentNode(*row) for row in rows]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         rows = {row.connection: _connection_row(row) for row in opened}  # a row can't be changed twice in one statement

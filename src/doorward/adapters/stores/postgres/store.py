@@ -21,7 +21,7 @@ from doorward.adapters.stores.postgres.rates import PostgresRates
 from doorward.adapters.stores.postgres.revocations import PostgresRevocations
 from doorward.adapters.stores.postgres.slots import PostgresSlots
 from doorward.adapters.stores.postgres.tickets import PostgresTickets
-from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT
+from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT, UNHEARD_KEPT
 from doorward.ports import (
     AuditStore,
     BanStore,
@@ -34,6 +34,7 @@ from doorward.ports import (
     StoreError,
     TicketStore,
 )
+from doorward.service.guarding import Fault, guarded, log_fault
 
 _SWEEP: Final = "SELECT doorward_sweep($1::float8, $2::bigint, $3::float8, $4::float8, $5::float8)"
 _SWEEP_EVERY: Final = 10.0
@@ -41,7 +42,6 @@ _SWEEP_AGAIN: Final = 0.05  # when the last one left some
 _SWEEP_MOST: Final = 256  # rows of each table
 # Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
 _REVOCATIONS_KEPT: Final = 3600.0
-_DEAD_KEPT: Final = 60.0
 _CHECK: Final = "UPDATE doorward_numbers SET value = value + 1 WHERE name = 'checks' RETURNING value"
 _TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
@@ -51,7 +51,7 @@ _log = logging.getLogger(__name__)
 class PostgresStore:
     """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
 
-    `own_time`: leases and rates go by each call's `now` instead of the server's clock.
+    `own_time`: leases and rates go by each call's `now` instead of the server's clock. `fault` is told of our own bugs.
     """
 
     def __init__(
@@ -63,13 +63,14 @@ class PostgresStore:
         own_time: bool = False,
         deadline: float = DEADLINE,
         sweep_every: float = _SWEEP_EVERY,
+        fault: Fault = log_fault,
     ) -> None:
         """Raises StoreError when `url` is none of PostgreSQL's."""
         self._clock = clock
         self._own_time = own_time
         self._sweep_every = sweep_every
         self._place = Place(url)
-        self._link = link = Link(self._place, probe=_CHECK, deadline=deadline)
+        self._link = link = Link(self._place, probe=_CHECK, deadline=deadline, fault=fault)
         self._listener = Listener(link)
         link.on_back = self._listener.wake
         counters = Counters(link)
@@ -103,7 +104,7 @@ class PostgresStore:
         except BaseException:
             await self._end()
             raise
-        self._sweeper = asyncio.create_task(self._sweep_by_itself())
+        self._sweeper = asyncio.create_task(guarded("postgres sweeps", self._sweep_by_itself, fault=self._link.fault))
 
     async def close(self) -> None:
         """Finish what waits, and free this process's slots; where the server is away, they come free with our lease."""
@@ -131,7 +132,7 @@ class PostgresStore:
         Whether there may be more. Raises StoreError.
         """
         at = self._clock.now() if self._own_time else None
-        row = await self._link.one(_SWEEP, (at, _SWEEP_MOST, EXPIRED_TICKET_KEPT, _REVOCATIONS_KEPT, _DEAD_KEPT))
+        row = await self._link.one(_SWEEP, (at, _SWEEP_MOST, EXPIRED_TICKET_KEPT, _REVOCATIONS_KEPT, UNHEARD_KEPT))
         return bool(row[0] >= _SWEEP_MOST)
 
     async def _end(self) -> None:

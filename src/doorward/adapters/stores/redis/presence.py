@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from doorward.adapters.stores.redis.link import Asker
 from doorward.adapters.stores.redis.script import script
-from doorward.adapters.stores.terms import ALIVE_WITHIN
+from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
 
 _BEAT: Final = script("presence_beat")
@@ -47,7 +47,7 @@ class RedisPresence:
             _field(worker),
             _node_row(node),
             repr(node.beat_at),
-            repr(node.beat_at - _KEPT),
+            repr(node.beat_at - UNHEARD_KEPT),
             _KEPT,
             keys=(_BEATS, _WORKERS, _key(worker)),
         )
@@ -73,7 +73,13 @@ class RedisPresence:
         )
 
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
-        names = await self._link.call("ZRANGEBYSCORE", _BEATS, repr(now - ALIVE_WITHIN), "+inf")
+        return await self._between(repr(now - ALIVE_WITHIN), "+inf")
+
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        return await self._between(repr(now - UNHEARD_KEPT), f"({now - ALIVE_WITHIN!r}")
+
+    async def _between(self, since: str, until: str) -> Sequence[PresentNode]:
+        names = await self._link.call("ZRANGEBYSCORE", _BEATS, since, until)
         if not names:
             return []
         rows = await self._link.call("HMGET", _WORKERS, *names)

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from doorward.adapters.stores.sqlite.database import Database
-from doorward.adapters.stores.terms import ALIVE_WITHIN
+from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
 
 _STARTED: Final = "SELECT started_at FROM nodes WHERE node = ? AND worker = ?"
@@ -23,6 +23,10 @@ _CLEAR_EARLIER: Final = "DELETE FROM connections WHERE node = ? AND worker = ? A
 _NODES: Final = """
 SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
 FROM nodes WHERE beat_at >= ? ORDER BY node, worker
+"""
+_UNHEARD: Final = """
+SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
+FROM nodes WHERE beat_at < ? AND beat_at >= ? ORDER BY node, worker
 """
 _OPENED: Final = """
 INSERT OR REPLACE INTO connections
@@ -40,7 +44,6 @@ _DEAD: Final = "SELECT node, worker FROM nodes WHERE beat_at < ?"
 _CLEAR_SOME: Final = """
 DELETE FROM connections WHERE connection IN (SELECT connection FROM connections WHERE node = ? AND worker = ? LIMIT ?)
 """
-_DEAD_KEPT: Final = 60.0
 
 # In the order of both the columns and the fields.
 _node_row = attrgetter(
@@ -74,6 +77,10 @@ class SqlitePresence:
     async def nodes(self, *, now: float) -> Sequence[PresentNode]:
         return [_node(*row) for row in await self._database.rows(_NODES, (now - ALIVE_WITHIN,))]
 
+    async def unheard(self, *, now: float) -> Sequence[PresentNode]:
+        rows = await self._database.rows(_UNHEARD, (now - ALIVE_WITHIN, now - UNHEARD_KEPT))
+        return [_node(*row) for row in rows]
+
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
         rows = [_connection_row(row) for row in opened]
         await self._database.write(partial(_note, opened=rows, closed=[(connection,) for connection in closed]))
@@ -83,9 +90,9 @@ class SqlitePresence:
 
 
 def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
-    """Drop what workers left behind that died a minute ago. How many rows."""
+    """Drop what workers left behind that have not been heard of for an hour. How many rows."""
     dropped = 0
-    for node, worker in connection.execute(_DEAD, (now - _DEAD_KEPT,)).fetchall():
+    for node, worker in connection.execute(_DEAD, (now - UNHEARD_KEPT,)).fetchall():
         dropped += connection.execute(_CLEAR_SOME, (node, worker, most)).rowcount
         if dropped >= most:
             break
