@@ -20,6 +20,7 @@ from doorward.values.revocation import Revocation, TargetKind
 
 FRESH: Final = 0.05
 _sequence: Final = attrgetter("sequence")
+_Key = tuple[TargetKind, str]
 
 
 class Withdrawals:
@@ -30,7 +31,8 @@ class Withdrawals:
         self._bans = bans
         self._clock = clock
         self.cursor = 0
-        self._by_key: dict[tuple[TargetKind, str], tuple[Revocation, ...]] = {}
+        self._by_key: dict[_Key, dict[str | int, Revocation]] = {}  # each by its id, or where it has none its place
+        self._candidates: dict[_Key, tuple[Revocation, ...]] = {}  # made when asked for, until one more is learnt
         self._by_id: dict[str, Revocation] = {}
         self._placed: list[Revocation] = []  # as they stand in the log
         self._unplaced: dict[str, Revocation] = {}  # by id: not durable yet
@@ -66,7 +68,8 @@ class Withdrawals:
     def _take(self, read: Iterable[Revocation]) -> Sequence[Revocation]:
         """Those of them that nobody knew: what another question took that was quicker is known, and was told.
 
-        One that was not durable when it was learnt comes once more when it is: then it only gets its place.
+        One that was not durable when it was learnt comes once more when it is: then it only gets its place, unless the
+        log has another one of that id, which then counts in its stead.
         """
         new = []
         for revocation in read:
@@ -74,20 +77,22 @@ class Withdrawals:
             if 0 < sequence <= self.cursor:
                 continue
             self.cursor = max(self.cursor, sequence)
-            known = id in self._by_id
-            key = (revocation.target.kind, revocation.target.value)
-            held = self._by_key.get(key, ())
-            if not known:
-                self._by_key[key] = (*held, revocation)
+            known = self._by_id.get(id)
+            if known is not None and not sequence:
+                continue
+            if known is not None and not _says_the_same(known, revocation):
+                self._drop(known)
+                known = None
+            if known is None:
                 new.append(revocation)
-                self._put(revocation)
-            elif sequence:
-                self._by_key[key] = tuple(revocation if one.id == id else one for one in held)
-                self._put(revocation)
+            self._put(revocation)
         return new
 
     def _put(self, revocation: Revocation) -> None:
-        """Where `newest` and `find` look. Places are given in order, so a late one stands behind all others as well."""
+        """Where all that ask look. Places are given in order, so a late one stands behind all others as well."""
+        key = _key(revocation)
+        self._by_key.setdefault(key, {})[revocation.id or revocation.sequence] = revocation
+        self._candidates.pop(key, None)
         if revocation.id:
             self._by_id[revocation.id] = revocation
         if revocation.sequence:
@@ -95,6 +100,16 @@ class Withdrawals:
             self._unplaced.pop(revocation.id, None)
         else:
             self._unplaced[revocation.id] = revocation
+
+    def _drop(self, revocation: Revocation) -> None:
+        key = _key(revocation)
+        self._candidates.pop(key, None)
+        held = self._by_key[key]
+        del held[revocation.id or revocation.sequence]
+        if not held:
+            del self._by_key[key]
+        self._by_id.pop(revocation.id, None)
+        self._unplaced.pop(revocation.id, None)
 
     def find(self, id: str) -> Revocation | None:
         """The revocation of this id, as of the last look at the log."""
@@ -116,7 +131,12 @@ class Withdrawals:
         if not self._by_key:
             return found
         for key in keys_of(principal, connection):
-            found += self._by_key.get(key, ())
+            held = self._by_key.get(key)
+            if held is None:
+                continue
+            if key not in self._candidates:
+                self._candidates[key] = tuple(held.values())
+            found += self._candidates[key]
         return found
 
     async def ban_on_address(self, address: Address, *, now: float) -> Ban | None:
@@ -157,20 +177,21 @@ class Withdrawals:
     def forget(self) -> None:
         """Drop what can refuse nothing any more (REV-05: never anything else)."""
         now = self._clock.now()
-        for key, revocations in list(self._by_key.items()):
-            kept = tuple(revocation for revocation in revocations if revocation.expires_at > now)
-            for one in revocations:
-                if one.expires_at <= now:
-                    self._by_id.pop(one.id, None)
-                    self._unplaced.pop(one.id, None)
-            if not kept:
-                del self._by_key[key]
-            elif len(kept) != len(revocations):
-                self._by_key[key] = kept
+        over = [one for held in self._by_key.values() for one in held.values() if one.expires_at <= now]
+        for one in over:
+            self._drop(one)
         self._placed = [one for one in self._placed if one.expires_at > now]
 
     def __len__(self) -> int:
         return sum(map(len, self._by_key.values()))
+
+
+def _key(revocation: Revocation) -> _Key:
+    return revocation.target.kind, revocation.target.value
+
+
+def _says_the_same(one: Revocation, other: Revocation) -> bool:
+    return (one.target, one.effect, one.roles, one.instant) == (other.target, other.effect, other.roles, other.instant)
 
 
 def _holds(ban: Ban, now: float) -> bool:
