@@ -1,6 +1,7 @@
 """A wall clock that is two seconds off opens no door: what one node issues and another revokes is refused by all."""
 
 import asyncio
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ def off_by(folder: Path, seconds: float) -> dict[str, str]:
     place = folder / f"clock{seconds:+g}"
     place.mkdir(exist_ok=True)
     (place / "sitecustomize.py").write_text(SHIFTED.format(seconds=seconds))
-    return {"PYTHONPATH": str(place)}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH"))))}
 
 
 async def issued(node: Node, subject: str) -> str:
