@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from doorward.cli.acting import act, instant, operator, record_or_warn, table, warn_if_alone
-from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
+from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,12 @@ def list_(
     """
 
     async def work(tools: "Opened") -> "Sequence[PresentConnection]":
+        from doorward.service import operate
+
         now = tools.clock.now()
         warn_if_alone(tools, len(await tools.store.presence.nodes(now=now)))
+        for one in operate.of_nodes(await tools.store.presence.unheard(now=now), (), now=now):
+            warn(f"{operate.not_heard_of(one)}: what it holds is not listed")
         return await tools.store.presence.connections(now=now)
 
     found = [row for row in act(config, work, keys=False) if subject is None or row.subject == subject]
@@ -87,9 +91,36 @@ def close(
     result = act(config, work, keys=False)
     if as_json:
         print_json(asdict(result))
-    elif result.closed or result.silent:
+    elif result.closed or result.silent or result.unheard:
         typer.echo(operate.summary(result))
     else:
         fail(f"no connection {connection}", hint="doorward connections list")
-    done = result.closed and result.durable and not result.silent
-    raise typer.Exit(Exit.DONE if done else Exit.FAILED)
+    raise typer.Exit(Exit.DONE if result.closed and result.is_proven else Exit.FAILED)
+
+
+@app.command("forget-node")
+def forget_node(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="As `doorward revoke` named it.")],
+    config: ConfigFile = None,
+) -> None:
+    """Say that a node which is not heard of is gone for good: `doorward revoke` names it no more.
+
+    Only once its processes have ended: until then it may hold connections of those who were revoked.
+
+    Example: doorward connections forget-node gw-2
+    """
+    from doorward.service import operate
+    from doorward.values.audit import EventKind
+
+    async def work(tools: "Opened") -> int:
+        gone = await operate.forget_node(tools.store, tools.clock, node=node)
+        if gone:
+            said = operate.record(
+                tools.store, tools.clock, kind=EventKind.NODE, by=operator(), detail=f"node {node} is forgotten"
+            )
+            await record_or_warn(said)
+        return gone
+
+    if not act(config, work, keys=False):
+        fail(f"no node {node} that is not heard of", hint="one that is heard of leaves by itself when it is stopped")
+    typer.echo(f"{node} is forgotten")

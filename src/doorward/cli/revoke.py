@@ -31,7 +31,8 @@ def revoke(
     """Withdraw authority: live connections end on every node, and the way back is blocked.
 
     Without --issuer or --tenant a subject is revoked everywhere, and each identity hit is named.
-    Exit 1 when a node did not answer, or when the store of record is away: the nodes act, and keep trying.
+    Exit 1 when a node did not answer or is not heard of, for it may hold connections still; and when the store of
+    record is away: the nodes act, and keep trying.
 
     Example: doorward revoke --subject bob --issuer https://login.example.com/
     """
@@ -106,4 +107,4 @@ def revoke(
             typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
     if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
         say_next(nobody)
-    raise typer.Exit(Exit.FAILED if result.silent or not result.durable else Exit.DONE)
+    raise typer.Exit(Exit.DONE if result.is_proven else Exit.FAILED)

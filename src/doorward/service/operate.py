@@ -1,7 +1,7 @@
 """What an operator does, through the store and its feed: the same for one gateway, many nodes, or somebody's app."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
@@ -11,7 +11,7 @@ from doorward.core.auditing_revocations import revoked
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
 from doorward.core.timekeeping import instant_for_all
-from doorward.ports import Clock, Entropy, Store, StoreError, TokenSigner
+from doorward.ports import Clock, Entropy, PresentNode, Store, StoreError, TokenSigner
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
@@ -27,9 +27,18 @@ ACCESS_TYPE: Final = "at+jwt"
 
 
 @dataclass(frozen=True, slots=True)
+class Unheard:
+    """A node of which a worker neither left nor was heard of for more than 10 s: it may live, and hold connections."""
+
+    node: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Revoked:
     """What became of a revocation. `took` is seconds from the call to the last close; `silent` are the nodes of which
-    a worker did not answer. Not `durable`: every node acts on it, and goes on trying to have it kept."""
+    a worker did not answer, `unheard` those that were not even waited for. Not `durable`: every node acts on it, and
+    goes on trying to have it kept."""
 
     id: str
     sequence: int
@@ -40,6 +49,12 @@ class Revoked:
     silent: tuple[str, ...]
     took: float
     identities: tuple[str, ...]
+    unheard: tuple[Unheard, ...] = ()
+
+    @property
+    def is_proven(self) -> bool:
+        """It is in the log, and nobody is left who may not have acted."""
+        return self.durable and not self.silent and not self.unheard
 
 
 async def revoke(
@@ -55,12 +70,13 @@ async def revoke(
     roles: tuple[str, ...] = (),
     within: float = ANSWER_WITHIN,
 ) -> Revoked:
-    """Write the revocation to the log, then wait until every live worker has acted. Raises StoreError.
+    """Write the revocation to the log, then wait until every worker has acted that is heard of. Raises StoreError.
 
     `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once.
     `counts_for`: seconds after which nothing that it could refuse is valid any more.
     """
     began = clock.now()
+    lost = await store.presence.unheard(now=began)  # first: who is heard of meanwhile is then in both
     nodes = await store.presence.nodes(now=began)
     instant = instant_for_all(began, (node.beat_at for node in nodes))
     expected = {(node.node, node.worker) for node in nodes}
@@ -84,36 +100,64 @@ async def revoke(
         if not missing or clock.now() - began >= within:
             break
         await asyncio.sleep(LOOK_EVERY)
+    unheard = of_nodes(lost, answers, now=clock.now())
     return Revoked(
         id=id,
         sequence=sequence,
         durable=sequence > 0,
         closed=sum(answer.closed for answer in answers),
         asked=sum(answer.asked for answer in answers),
-        nodes=len({node for node, _ in expected}),
+        nodes=len({one.node for one in (*nodes, *lost)}),
         silent=tuple(sorted({node for node, _ in missing})),
         took=max(0.0, max((answer.at for answer in answers), default=clock.now()) - began),
         identities=tuple(dict.fromkeys(name for answer in answers for name in answer.identities)),
+        unheard=unheard,
     )
+
+
+def of_nodes(lost: Iterable[PresentNode], answers: Iterable[Acknowledgement], *, now: float) -> tuple[Unheard, ...]:
+    """Of the lost workers, those that have not answered after all; by node, each with its longest silence."""
+    said = {(answer.node, answer.worker) for answer in answers}
+    longest: dict[str, float] = {}
+    for one in lost:
+        if (one.node, one.worker) not in said:
+            longest[one.node] = max(longest.get(one.node, 0.0), now - one.beat_at)
+    return tuple(Unheard(node, round(longest[node], 1)) for node in sorted(longest))
+
+
+async def forget_node(store: Store, clock: Clock, *, node: str) -> int:
+    """Somebody knows that what is not heard of by this name is gone. How many workers were forgotten; one that lives
+    is not, and would be back with its next heartbeat. Raises StoreError."""
+    lost = [one for one in await store.presence.unheard(now=clock.now()) if one.node == node]
+    for one in lost:
+        await store.presence.leave(node=one.node, worker=one.worker)
+    return len(lost)
 
 
 def summary(result: Revoked) -> str:
     """The line that `doorward revoke` prints."""
-    answered = result.nodes - len(result.silent)
+    answered = result.nodes - len({*result.silent, *(one.node for one in result.unheard)})
     noun = "connection" if result.closed == 1 else "connections"
     line = f"closed {result.closed} {noun} on {answered} of {_count(result.nodes)} in {result.took * 1000:.0f} ms"
     if result.asked:
         line += f"; {result.asked} asked to renew or given other roles"
     if result.silent:
         line += f"; no answer from {', '.join(result.silent)}"
+    for one in result.unheard:
+        line += f"; {not_heard_of(one)}"
     if not result.durable:
         line += "; not durable: the store of record is away, the nodes keep trying"
     return line
 
 
+def not_heard_of(one: Unheard) -> str:
+    return f"{one.node} not heard of for {one.seconds:.0f} s"
+
+
 def met_nobody(result: Revoked, *, target: Target, effect: Effect) -> str:
     """What to tell where every node answered and nobody was hit: a name that is misspelt looks just so. Else empty."""
-    if result.identities or result.closed or result.asked or result.silent or not result.nodes:
+    hit = result.identities or result.closed or result.asked
+    if hit or result.silent or result.unheard or not result.nodes:
         return ""
     fate = "given these roles" if effect is Effect.ROLES else "refused"
     match target.kind:

@@ -1,12 +1,13 @@
-"""One look at everything: every worker that has said of late that it lives, and what this node has counted.
+"""One look at everything: every worker that has said that it lives and not that it leaves, and what this node counted.
 
 What comes from other nodes comes through the store; who has not said a word for longer than two heartbeats is named as
-stale, never left out in silence.
+stale, for an hour, and never left out in silence.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from doorward.ports import Clock, PresentNode, Store
@@ -16,6 +17,8 @@ from doorward.service.withdrawals import Withdrawals
 
 STALE_AFTER: Final = 2 * BEAT_EVERY + 1.0
 SLICE: Final = 1024
+
+_PLACE: Final = attrgetter("node", "worker")
 
 HANDSHAKES: Final = "doorward_handshakes_total"
 CLOSES: Final = "doorward_closes_total"
@@ -94,7 +97,10 @@ class Survey:
         await self._withdrawals.catch_up()
         newest = self._withdrawals.cursor
         now = self._clock.now()
-        workers = await self._store.presence.nodes(now=now)
+        presence = self._store.presence
+        lost = {_PLACE(one): one for one in await presence.unheard(now=now)}
+        known = lost | {_PLACE(one): one for one in await presence.nodes(now=now)}
+        workers = [known[place] for place in sorted(known)]
         routes: dict[str, int] = {}
         for count, row in enumerate(await self._present.connections(), start=1):
             routes[row.route] = routes.get(row.route, 0) + 1

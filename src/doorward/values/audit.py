@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     GAP = "gap"
     FAULT = "fault"
     CLOCK = "clock"
+    NODE = "node"
 
     __hash__ = str.__hash__  # Enum's own is Python code
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from doorward.ports import PresentConnection, PresentNode, StoreError
 from doorward.service.administer import Administration, Done, KeyTaken, Order, Page, covers, place_of
+from doorward.service.operate import Unheard
 from doorward.service.overview import Counts, Survey
 from doorward.service.present import Present
 from doorward.testing import START
@@ -298,6 +299,22 @@ async def test_who_has_not_answered_is_named() -> None:
     again = await place.administration.revoke(Order(subject(), key=KEY), by="ops")
     assert isinstance(again, Done)
     assert (again.result.silent, again.result.closed, again.result.took) == ((), 2, 3.0)
+
+
+async def test_who_is_not_heard_of_is_named_and_seen() -> None:
+    place = Place()
+    async with place.following():
+        await place.beat("gone", ago=42.0)
+        seen = await place.administration.overview()
+        assert [(one.present.node, one.stale, one.age) for one in seen.workers] == [
+            ("gone", True, 42.0),
+            ("gw", False, 0.0),
+        ]
+        for _ in range(2):  # the second is told what became of the first
+            done = await place.administration.revoke(Order(subject(), key=KEY), by="ops")
+            assert isinstance(done, Done)
+            assert (done.result.nodes, done.result.silent) == (2, ())
+            assert done.result.unheard == (Unheard("gone", 42.0),)
 
 
 async def test_one_connection_is_closed() -> None:

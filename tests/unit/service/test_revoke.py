@@ -12,7 +12,7 @@ from doorward.service.live import Live
 from doorward.testing import START
 from doorward.values.audit import EventKind
 from doorward.values.decision import Deny, Reason
-from doorward.values.revocation import Effect, Target, TargetKind
+from doorward.values.revocation import Acknowledgement, Effect, Target, TargetKind
 from tests.unit.service.world import ISSUER, World, credential, handshake, route, rules, subject, token
 
 
@@ -147,6 +147,46 @@ async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None
     assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
 
 
+async def revoked(world: World) -> operate.Revoked:
+    return await operate.revoke(
+        world.store,
+        world.clock,
+        id="one",
+        target=subject(),
+        effect=Effect.CLOSE,
+        cause="test",
+        by="tester",
+        counts_for=60.0,
+        within=0.0,
+    )
+
+
+async def test_who_is_not_heard_of_is_not_waited_for_and_is_named() -> None:
+    """It may live, cut off from the stores, and hold what was revoked (the attacker's: exit 0, "1 of 1 node")."""
+    world = World()
+    await world.store.presence.beat(PresentNode("gw-2", 1, 1, START, START, 0, 0))
+    await world.store.presence.beat(PresentNode("gw-2", 2, 1, START, START + 30, 0, 0))
+    world.clock.advance(42)
+    result = await revoked(world)
+    assert (result.nodes, result.silent, result.is_proven) == (1, (), False)
+    assert result.unheard == (operate.Unheard("gw-2", 42.0),)
+    assert operate.summary(result) == "closed 0 connections on 0 of 1 node in 0 ms; gw-2 not heard of for 42 s"
+    world.clock.advance(3600)
+    result = await revoked(world)
+    assert (result.nodes, result.unheard, result.is_proven) == (0, (), True)
+
+
+async def test_the_answer_of_who_was_not_heard_of_counts() -> None:
+    """It reaches one store again, or its clock stood still."""
+    world = World()
+    await world.store.presence.beat(PresentNode("gw-2", 1, 1, START, START, 0, 0))
+    world.clock.advance(42)
+    await revoked(world)
+    await world.store.revocations.acknowledge(Acknowledgement("one", 1, "gw-2", 1, 2, 0, START + 42, 0.1))
+    result = await revoked(world)
+    assert (result.closed, result.nodes, result.unheard, result.is_proven) == (2, 1, (), True)
+
+
 class Deaf:
     """A log that takes what it is given, and then answers nobody."""
 
@@ -243,6 +283,7 @@ def test_who_meets_nobody_is_told_that_it_counts_all_the_same(target, effect, to
         {"closed": 1},
         {"asked": 1},
         {"identities": ("i|alice|",)},
+        {"unheard": (operate.Unheard("gw-2", 42.0),)},
         {"silent": ("gw-2",)},  # who did not answer may have had some
         {"nodes": 0},  # the command says more of that
     ],

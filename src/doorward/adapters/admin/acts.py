@@ -47,7 +47,8 @@ async def close(call: Call) -> Answered | Failed:
     done = await call.administration.close(call.id, cause=asked.cause, key=call.key, by=by_line(call.administrator))
     if isinstance(done, KeyTaken):
         return _taken(done)
-    if not done.result.closed and not done.result.silent:
+    result = done.result
+    if not result.closed and not result.silent and not result.unheard:
         return Failed(404, "nobody is connected by this id; it is refused from now on all the same", did=_did(done))
     return Answered(200, shown.outcome(done), did=_did(done))
 
@@ -118,6 +119,8 @@ def _did(done: Done) -> str:
         after += ", not durable"
     if result.silent:
         after += f", silent {' '.join(result.silent)}"
+    if result.unheard:
+        after += f", not heard of {' '.join(one.node for one in result.unheard)}"
     return f"{what}: {one.cause}; before: {before}; after: {after}"
 
 

@@ -103,6 +103,11 @@ class RevocationSeen(Given):
     acknowledgements: list[Acknowledgement] = Field(description="By worker; kept for some minutes.")
 
 
+class Unheard(Given):
+    node: str
+    seconds: Seconds
+
+
 class Outcome(Given):
     """What became of a revocation by now."""
 
@@ -112,6 +117,10 @@ class Outcome(Given):
     asked: int = Field(description="So many were asked to renew, or given other roles.")
     nodes: int = Field(description="So many were expected to act.")
     silent: list[str] = Field(description="Those of them of which a worker has not answered.")
+    unheard: list[Unheard] = Field(
+        description="Those of them that were not waited for: a worker was not heard of for more than 10 s. It may "
+        "live, and hold connections."
+    )
     took: Seconds
     identities: list[Identity] = Field(description="Who was hit, as far as a few dozen.")
 
@@ -185,7 +194,9 @@ class Overview(Given):
     routes: dict[str, int] = Field(description="Connections on all nodes, by route.")
     newest: int = Field(description="The place of the last revocation in the log.")
     nodes: list[Node]
-    stale: list[str] = Field(description="The nodes that have missed heartbeats. After 10 s they are listed no more.")
+    stale: list[str] = Field(
+        description="The nodes that have missed heartbeats. An hour after the last they are listed no more."
+    )
     here: Here
 
 

@@ -76,6 +76,7 @@ def outcome(done: Done) -> models.Outcome:
         asked=result.asked,
         nodes=result.nodes,
         silent=list(result.silent),
+        unheard=[models.Unheard(node=one.node, seconds=one.seconds) for one in result.unheard],
         took=result.took,
         identities=identities(result.identities),
     )

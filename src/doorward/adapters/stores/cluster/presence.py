@@ -31,12 +31,8 @@ class ClusterPresence:
 
     async def unheard(self, *, now: float) -> Sequence[PresentNode]:
         """In either: who left while one of the two was away is named for nothing, and better so than left out."""
-        nodes = _newest(
-            [
-                *await self._one_of(self._durable.unheard(now=now), self._shared.unheard(now=now)),
-                await self.nodes(now=now),
-            ]
-        )
+        lost = await self._one_of(self._durable.unheard(now=now), self._shared.unheard(now=now))
+        nodes = _newest([*lost, await self.nodes(now=now)])
         return [node for node in nodes if now - node.beat_at > ALIVE_WITHIN]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
