@@ -23,6 +23,10 @@ class StoreError(Exception):
     """A store, or the way to it, failed. The text is for our log, never for the peer."""
 
 
+class RefusedError(StoreError):
+    """The store is there, and can't hold this value: neither now nor at another try. Nothing was done."""
+
+
 class LogBehindError(StoreError):
     """The revocation log can't be read as of now. `found` is what is known of it all the same, as `read` would give it:
     to be acted on, and nobody is let in by it."""

@@ -1,7 +1,7 @@
 """The one predicate of revocation: the same for the handshake, the live connection, the ticket and the renewal."""
 
 from collections.abc import Iterable, Mapping
-from math import inf
+from math import inf, isfinite
 from typing import Final
 
 from doorward.values.principal import Principal
@@ -19,6 +19,25 @@ MEMBERS: Final[Mapping[TargetKind, str]] = {
 """What of a principal or its connection must equal a target's value for `names` to hold: to leave the others out."""
 
 _FOR_EVER: Final = frozenset({TargetKind.SESSION, TargetKind.TOKEN, TargetKind.CONNECTION})
+
+LONGEST: Final = 2048
+"""Bytes of each text of a revocation: 512 characters, as the admin API takes them."""
+
+
+def can_be_held(revocation: Revocation) -> bool:
+    """Can every store hold it? None holds what is no UTF-8 or has no end, and PostgreSQL no NUL."""
+    target = revocation.target
+    texts = (target.value, target.issuer or "", target.tenant or "", revocation.cause, revocation.by, revocation.id)
+    numbers = (revocation.instant, revocation.expires_at)
+    return all(map(is_holdable, (*texts, *revocation.roles))) and all(map(isfinite, numbers))
+
+
+def is_holdable(text: str) -> bool:
+    """Text that every store can hold."""
+    try:
+        return "\0" not in text and len(text.encode()) <= LONGEST
+    except UnicodeEncodeError:
+        return False
 
 
 def keys_of(principal: Principal, connection: str) -> tuple[tuple[TargetKind, str], ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from doorward.adapters.stores.memory import MemoryStore
 from doorward.adapters.stores.redis.feed import ANSWER, KEEP, KEPT, PUBLISH, SETTLE, STREAM
 from doorward.adapters.stores.redis.script import Script
-from doorward.ports import StoreError
+from doorward.ports import RefusedError, StoreError
 
 Id = tuple[int, int]
 
@@ -18,6 +18,7 @@ class FakeRedis:
     def __init__(self) -> None:
         self.stream: list[tuple[Id, list[bytes]]] = []
         self.hashes: dict[str, dict[str, bytes]] = {}
+        self.strange: set[str] = set()  # keys of another type
         self.lives = 1
         self.links: list[FakeLink] = []
         self._last = 0
@@ -30,6 +31,13 @@ class FakeRedis:
         self.stream.append((id, list(fields)))
         self.more.set()
         return id
+
+    def make_strange(self, key: str) -> None:
+        """Somebody has SET it."""
+        if key == STREAM:
+            self.stream.clear()
+        self.hashes.pop(key, None)
+        self.strange.add(key)
 
     def flush(self) -> None:
         self.stream.clear()
@@ -46,6 +54,7 @@ class FakeRedis:
             self.hashes.setdefault(keys[0], {})[field] = text
             return 1
         _, text, *id = arguments
+        self.strange -= set(keys)  # whatever does not take it is begun anew
         if script is KEEP:
             self.hashes.setdefault(KEPT, {})[id[0]] = text
         elif script is SETTLE:
@@ -56,7 +65,12 @@ class FakeRedis:
         return self.add(b"n", text)
 
     def call(self, *command: Any) -> Any:
+        if command[1] in self.strange and command[0] not in ("TYPE", "DEL"):
+            raise StoreError("WRONGTYPE")
         match command:
+            case "TYPE", key:
+                found = b"stream" if key == STREAM and self.stream else b"hash" if self.hashes.get(key) else b"none"
+                return b"string" if key in self.strange else found
             case "XREVRANGE", _, "+", "-", "COUNT", count:
                 return _told(list(reversed(self.stream))[:count])
             case "XRANGE", _, since, "+", "COUNT", count:
@@ -64,6 +78,7 @@ class FakeRedis:
             case "HGETALL", key:
                 return [part for field, text in self.hashes.get(key, {}).items() for part in (field.encode(), text)]
             case "DEL", key:
+                self.strange.discard(key)
                 return int(self.hashes.pop(key, None) is not None)
             case "SET", *_:
                 return b"OK"
@@ -149,6 +164,8 @@ class Durable(MemoryStore):
         self.flows = asyncio.Event()  # unset: whoever asks waits
         self.flows.set()
         self.tells = False
+        self.refuses: set[str] = set()  # ids that it can't hold
+        self.fails: set[str] = set()  # ids for which it fails each time
         self.appends = self.reads = 0
         self._log: Any = self.revocations
         self.revocations = _Switched(self, self.revocations)
@@ -191,6 +208,10 @@ class _Switched:
             await self._durable.flows.wait()
             self._durable.appends += name == "append"
             self._durable.reads += name == "read"
+            if name == "append" and arguments[0].id in self._durable.refuses:
+                raise RefusedError("it can't be held")
+            if name == "append" and arguments[0].id in self._durable.fails:
+                raise StoreError("it fails")
             answer = await found(*arguments, **named)
             if self._durable.breaks_after:
                 raise StoreError("it was done, and its answer was lost")

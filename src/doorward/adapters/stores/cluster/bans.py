@@ -1,4 +1,7 @@
-"""Bans lie in the durable store; their version is told by the feed, so that one counts at once on every node."""
+"""Bans lie in the durable store; that they changed is told by the feed, so that one counts at once on every node.
+
+`version` is a number of this process's own: another one whenever there is a reason to look at the durable rows.
+"""
 
 from collections.abc import Callable, Sequence
 

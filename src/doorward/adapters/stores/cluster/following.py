@@ -16,7 +16,7 @@ from typing import Final
 from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
-from doorward.ports import Clock, Entropy, Store, StoreError
+from doorward.ports import Clock, Entropy, RefusedError, Store, StoreError
 from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
@@ -59,10 +59,13 @@ class Following:
         self._note = note
         self._made_durable = made_durable
         self._newest = 0
+        self._proven = 0  # as far as the durable log has been read: what came by the stream since is read once more
         self._floor = 0  # of all above it up to `_newest` we have those that exist
         self._tail: OrderedDict[int, Revocation] = OrderedDict()
         self._places: dict[str, int] = {}
         self._unplaced: dict[str, Revocation] = {}  # not durable yet: tried again
+        self._failed: dict[str, int] = {}  # how often that was tried in vain
+        self._refused: set[str] = set()  # of these, what the durable log can't hold
         self._ahead: dict[str, Revocation] = {}  # durable, and what stands before them was not read yet
         self._told: OrderedDict[str, None] = OrderedDict()  # ids that came by the stream
         self._doubts = 1
@@ -72,9 +75,11 @@ class Following:
         self._polls = False
         self._touched = False
         self._set_back = ""
+        self._went_by = 0  # since it was set back: how far the log was read as it is
         self._looks = Sharing(self._refresh)
         self._reads = Sharing(self.read)
-        self.ban_version = 0
+        self._durable_bans = -1
+        self.ban_version = 0  # another one whenever there is a reason to look: none that is told keeps us from it
 
     # asking
 
@@ -125,7 +130,7 @@ class Following:
         """Put something into an empty stream (News), and learn anew what is not durable yet: who was told of it may
         have been told by a stream that is gone."""
         if news.empty:
-            await self._feed.publish(BansChanged(self.ban_version))
+            await self._feed.publish(BansChanged(max(0, self._durable_bans)))
         self._hold(await self._feed.kept())
 
     def touched(self) -> bool:
@@ -158,9 +163,13 @@ class Following:
         if not (self._durable_at or self._polls):
             return appended
         if sequence > self._newest:
-            await self._reads()
+            try:
+                await self._reads()
+            except StoreError:
+                if not self._set_back:
+                    raise
         known = self._tail.get(sequence)
-        if known is not None:
+        if known is not None and known.id == appended.id:
             return known
         rows = await self._durable.revocations.read(after=sequence - 1)
         return rows[0] if rows and rows[0].sequence == sequence else None
@@ -180,7 +189,7 @@ class Following:
     def _take(self, news: News) -> None:
         for notice in news.notices:
             if isinstance(notice, BansChanged):
-                self.ban_version = max(self.ban_version, notice.version)
+                self.ban_version += 1
                 continue
             self._told[notice.id] = None
             if len(self._told) > REMEMBERED:
@@ -223,27 +232,53 @@ class Following:
     async def read(self) -> None:
         """Read the durable log from where we are, and the bans' version. Raises StoreError."""
         began, ahead, newest = asyncio.get_running_loop().time(), tuple(self._ahead), self._newest
-        rows = await self._durable.revocations.read(after=max(0, newest - 1))
-        self._never_set_back(newest, rows)
+        rows: Sequence[Revocation] = ()
+        if not self._set_back:
+            after = max(0, self._proven - 1)
+            rows = await self._durable.revocations.read(after=after)
+            self._never_set_back(range(after + 1, newest + 1), rows)
+        if self._set_back:
+            await self._go_by_the_log()
+        self._stop_if_set_back()
         version = await self._durable.bans.version()
         if self._is_away:
             self._is_away = False
+            self.ban_version += 1  # whoever answers now may count to the same number by other bans
             self._note("the durable store is back")
         for row in rows:
             self._place(row)
+        self._proven = max(self._proven, rows[-1].sequence if rows else 0)
         for id in ahead:  # what was durable by then and is not there was forgotten since
             self._ahead.pop(id, None)
-        self.ban_version = max(self.ban_version, version)
+        if version != self._durable_bans:
+            self._durable_bans = version
+            self.ban_version += 1
         self._durable_at = max(self._durable_at, began)
 
-    def _never_set_back(self, newest: int, rows: Sequence[Revocation]) -> None:
-        """What we know as number `newest` stands first in `rows`. Where it does not, its number and those that follow
-        are given away again, and we would overlook them. Raises StoreError, from then on."""
-        last = self._tail.get(newest)
-        is_kept = last is not None and last.expires_at > self._clock.now() + FORGOTTEN_WITHIN
-        if last is not None and is_kept and (not rows or (rows[0].sequence, rows[0].id) != (newest, last.id)):
-            self._set_back = SET_BACK.format(newest)
-        self._stop_if_set_back()
+    def _never_set_back(self, numbers: range, rows: Sequence[Revocation]) -> None:
+        """What we know under these `numbers`, which were durable before `rows` were read, stands there, and nothing
+        else does under any that we know. Where it does not, numbers are given away again, and we would overlook what
+        gets them."""
+        there = {row.sequence: row.id for row in rows}
+        ends = self._clock.now() + FORGOTTEN_WITHIN
+        for sequence in sorted({*numbers, *there}):
+            known = self._tail.get(sequence)
+            if known is None or there.get(sequence) == known.id:
+                continue
+            if sequence in there or known.expires_at > ends:
+                self._set_back = SET_BACK.format(sequence)
+                return
+
+    async def _go_by_the_log(self) -> None:
+        """The numbers say nothing any more: whatever the log has that we do not know is acted on, all the same."""
+        rows = await self._durable.revocations.read(after=self._went_by or self._floor)
+        if not rows and not self._went_by:  # it lost more than we remember
+            rows = await self._durable.revocations.read(after=0)
+        for row in rows:
+            if row.id and not self.has(row.id):
+                self._ahead[row.id] = replace(row, sequence=0)
+                self._touched = True
+        self._went_by = rows[-1].sequence if rows else self._went_by
 
     def _stop_if_set_back(self) -> None:
         if self._set_back:
@@ -276,9 +311,10 @@ class Following:
         waiting = kept.union(self._unplaced)
         try:
             await self.read()
-            await self._try_again()
         except StoreError as error:
             self._away(error)
+        if self._set_back or not self._is_away:
+            await self._try_again()
         await self._tell_again(waiting, kept)
         if self._newest > before:
             self._touched = True
@@ -296,19 +332,47 @@ class Following:
             _log.debug("not told again: %s", error)
 
     async def _try_again(self) -> None:
-        """Make durable what is not, in the order in which it was made. Others do the same: the log takes each once."""
-        now = self._clock.now()
-        waiting = sorted(self._unplaced.values(), key=lambda one: one.instant)
-        for revocation in waiting:
-            if revocation.expires_at <= now:
-                self._unplaced.pop(revocation.id, None)
-                continue
-            placed = replace(revocation, sequence=await self._durable.revocations.append(revocation))
-            self._made_durable(placed)
-            if placed.sequence <= self._newest:
-                self._unplaced.pop(revocation.id, None)
-        if waiting:
-            await self.read()
+        """Make durable what is not, in the order in which it was made. Others do the same: the log takes each once.
+
+        One that fails is tried behind all others from then on, and one that the log can't hold no more: it counts on
+        the nodes until it is over.
+        """
+        waiting = [one for one in self._unplaced.values() if one.id not in self._refused]
+        waiting.sort(key=lambda one: (self._failed.get(one.id, 0), one.instant))
+        try:
+            for revocation in waiting:
+                await self._try(revocation)
+            if waiting:
+                await self.read()
+        except StoreError as error:
+            _log.debug("not all is durable: %s", error)  # said by then, and the next poll goes on
+
+    async def _try(self, revocation: Revocation) -> None:
+        """Raises StoreError where the others have to wait."""
+        id = revocation.id
+        if revocation.expires_at <= self._clock.now():
+            self._give_up(id)
+            return
+        try:
+            sequence = await self._durable.revocations.append(revocation)
+        except RefusedError as error:
+            self._refused.add(id)
+            self._note(f"revocation {id} can't be made durable: {error}")
+            return
+        except StoreError as error:
+            failed = self._failed[id] = self._failed.get(id, 0) + 1
+            if failed == 1:
+                self._note(f"revocation {id} could not be made durable: {error}")
+            raise
+        self._failed.pop(id, None)
+        self._made_durable(replace(revocation, sequence=sequence))
+        if sequence <= self._newest:
+            self._give_up(id)
+
+    def _give_up(self, id: str) -> None:
+        self._unplaced.pop(id, None)
+        self._failed.pop(id, None)
+        self._refused.discard(id)
 
     def end(self) -> None:
         """Whoever still asks is told that it is over."""

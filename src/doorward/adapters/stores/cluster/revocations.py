@@ -7,7 +7,8 @@ from typing import Final
 
 from doorward.adapters.stores.cluster.following import Following
 from doorward.adapters.stores.redis.feed import RedisFeed
-from doorward.ports import LogBehindError, RevocationLog, StoreError
+from doorward.core.revocation import can_be_held
+from doorward.ports import LogBehindError, RefusedError, RevocationLog, StoreError
 from doorward.values.revocation import Acknowledgement, Revocation
 
 ASK_DURABLE_EVERY: Final = 0.1
@@ -25,8 +26,13 @@ class ClusterRevocations:
         self._asked: tuple[str, float, Sequence[Acknowledgement]] = ("", 0.0, ())
 
     async def append(self, revocation: Revocation) -> int:
+        """Raises RefusedError for what can't be held, before anybody is told: nothing would ever make it durable."""
+        if not can_be_held(revocation):
+            raise RefusedError("a revocation whose texts are too long, or no text, can't be held")
         try:
             sequence = await self._durable.append(revocation)
+        except RefusedError:
+            raise
         except StoreError as error:
             await self._keep(revocation, error)
             return 0

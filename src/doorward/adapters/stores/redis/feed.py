@@ -113,8 +113,16 @@ class RedisFeed:
     # reading
 
     async def look(self) -> News:
-        """The fence: what has come since the last look, as of now. Raises StoreError, and then nothing was seen."""
-        newest = _entries(await self._link.call("XREVRANGE", STREAM, "+", "-", "COUNT", 1))
+        """The fence: what has come since the last look, as of now. Raises StoreError, and then nothing was seen.
+
+        What is no stream any more is as good as an empty one: whoever publishes begins it anew.
+        """
+        try:
+            newest = _entries(await self._link.call("XREVRANGE", STREAM, "+", "-", "COUNT", 1))
+        except StoreError:
+            if not await self._is_strange(STREAM, b"stream"):
+                raise
+            newest = []
         life, seen = self._link.life(STREAM), self._seen
         doubt = life != self._life
         if newest and newest == seen:
@@ -140,11 +148,24 @@ class RedisFeed:
         )
 
     async def kept(self) -> Sequence[Revocation]:
-        """Those that were not durable when they were made, and are not known to be yet. Raises StoreError."""
-        texts = (await self._link.call("HGETALL", KEPT))[1::2]
+        """Those that were not durable when they were made, and are not known to be yet. Raises StoreError.
+
+        Where somebody put another type of value in their place they are lost here: who knows them keeps them again.
+        """
+        try:
+            texts = (await self._link.call("HGETALL", KEPT))[1::2]
+        except StoreError:
+            if not await self._is_strange(KEPT, b"hash"):
+                raise
+            await self._link.call("DEL", KEPT)
+            texts = []
         notices = self._opened(text for text in texts if text not in self._known_junk)
         self._known_junk = set(texts) - {self._notices.of(notice) for notice in notices}
         return [notice for notice in notices if isinstance(notice, Revocation) and not notice.sequence]
+
+    async def _is_strange(self, key: str, kind: bytes) -> bool:
+        """Has somebody made it another type of value? Raises StoreError."""
+        return await self._link.call("TYPE", key) not in (kind, b"none")
 
     def _opened(self, entries: Iterable[bytes]) -> Sequence[Notice]:
         notices: list[Notice] = []

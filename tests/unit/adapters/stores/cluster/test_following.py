@@ -6,14 +6,18 @@ from collections.abc import Callable
 import pytest
 
 from doorward.adapters.stores.cluster import following
-from doorward.adapters.stores.redis.feed import KEPT, PUBLISH, SETTLE
+from doorward.adapters.stores.redis.feed import KEPT, PUBLISH, SETTLE, STREAM
 from doorward.adapters.stores.redis.notices import BansChanged
-from doorward.ports import LogBehindError, StoreError
+from doorward.ports import LogBehindError, RefusedError, StoreError
+from doorward.values.principal import Identity
 from doorward.values.revocation import Revocation
 from tests.stores.grounds import NOW
 from tests.stores.made import acknowledgement, ban, revocation
-from tests.unit.adapters.stores.fake_redis import FakeRedis
+from tests.unit.adapters.stores.fake_redis import Durable, FakeRedis
 from tests.unit.adapters.stores.nodes import SIGNED, Node, Place, placed
+
+BANNED = ban(subject="mallory", issuer=None, tenant=None, network=None, expires_at=None)
+WHO = Identity("https://login.example.com/", "mallory", "")
 
 
 @pytest.fixture
@@ -412,14 +416,6 @@ async def test_no_forged_entry_moves_anything(place: Place) -> None:
     assert await b.asks() == ["r1"]
 
 
-async def test_a_notice_of_bans_can_only_grow_their_version(place: Place) -> None:
-    a, b = await two(place)
-    await a.bans.add(ban())
-    version = await b.bans.version()
-    place.redis.add(b"n", SIGNED.of(BansChanged(0)))
-    assert await b.bans.version() == version
-
-
 # bans
 
 
@@ -504,3 +500,120 @@ async def test_what_is_forgotten_is_forgotten_everywhere(place: Place) -> None:
     assert await b.log.forget(now=NOW + 11) == 1
     assert [one.id for one in await b.log.read(after=0)] == ["r2"]
     assert list(await a.log.acknowledgements("r1")) == []
+
+
+# what a notice says is a reason to look, and no more
+
+
+async def test_a_ban_counts_after_the_database_was_made_anew(place: Place) -> None:
+    """Redis kept its stream, whose newest word is of a greater version than the new database counts to for long."""
+    a, _ = await two(place)
+    for _ in range(5):
+        await a.bans.add(ban())
+    place.durable = Durable()
+    a, b = await two(place)
+    assert await b.withdrawals.ban_on_identity(WHO, now=NOW) is None
+    await a.bans.add(BANNED)
+    assert await b.withdrawals.ban_on_identity(WHO, now=NOW) is not None
+
+
+async def test_no_replayed_notice_keeps_a_ban_from_counting(place: Place) -> None:
+    a, b = await two(place)
+    place.redis.add(b"n", SIGNED.of(BansChanged(1_000)))
+    assert await b.withdrawals.ban_on_identity(WHO, now=NOW) is None
+    await a.bans.add(BANNED)
+    assert await b.withdrawals.ban_on_identity(WHO, now=NOW) is not None
+    a.link.refuses = {PUBLISH}
+    await a.bans.remove(1)
+    await b.following.poll()
+    assert await b.withdrawals.ban_on_identity(WHO, now=NOW) is None
+
+
+async def test_bans_are_read_anew_when_the_durable_store_is_back(place: Place) -> None:
+    """A replica that took over may count to the same number by other bans."""
+    _, b = await two(place)
+    before = await b.bans.version()
+    place.durable.away = True
+    await b.following.poll()
+    place.durable.away = False
+    await b.following.poll()
+    assert await b.bans.version() != before
+
+
+# one that can't be held
+
+
+async def test_one_that_the_durable_log_refuses_is_an_error_and_told_to_nobody(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.refuses = {"bad"}
+    with pytest.raises(RefusedError):
+        await a.log.append(one("bad"))
+    assert await b.asks() == []
+    assert KEPT not in place.redis.hashes
+
+
+@pytest.mark.parametrize("cause", ["\udcff", "a\0b", "x" * 5000])
+@pytest.mark.parametrize("away", [False, True])
+async def test_one_that_no_log_could_hold_is_refused_whether_or_not_it_is_away(
+    place: Place, cause: str, away: bool
+) -> None:
+    a, b = await two(place)
+    place.durable.away = away
+    with pytest.raises(RefusedError):
+        await a.log.append(one("bad", cause=cause))
+    assert (await b.asks(), place.durable.appends) == ([], 0)
+
+
+async def test_one_that_can_not_be_made_durable_keeps_no_other_from_it(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.away = True
+    for number, name in enumerate(("bad", "r1", "r2")):
+        await a.log.append(one(name, instant=NOW + number))
+    place.durable.away = False
+    place.durable.refuses = {"bad"}
+    for _ in range(3):
+        await b.following.poll()
+    assert await place.durable.kept() == ["r1", "r2"]
+    assert sorted(await b.asks()) == ["bad", "r1", "r2"]
+    assert [note for note in b.notes if "bad" in note] == ["revocation bad can't be made durable: it can't be held"]
+    assert place.durable.appends == 3
+
+
+async def test_one_that_fails_each_time_takes_its_turn_behind_the_others(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.away = True
+    for number, name in enumerate(("bad", "r1", "r2")):
+        await a.log.append(one(name, instant=NOW + number))
+    place.durable.away = False
+    place.durable.fails = {"bad"}
+    for _ in range(4):
+        await b.following.poll()
+    assert await place.durable.kept() == ["r1", "r2"]
+    assert len([note for note in b.notes if "bad" in note]) == 1
+    assert "the durable store is away" not in " ".join(b.notes)
+    place.durable.fails = set()
+    await b.following.poll()
+    assert await place.durable.kept() == ["r1", "r2", "bad"]
+
+
+# Redis keys that somebody made another type
+
+
+async def test_a_stream_of_another_type_is_begun_anew(place: Place) -> None:
+    a, b = await two(place)
+    place.redis.make_strange(STREAM)
+    assert await b.asks() == []
+    await a.log.append(one("r1"))
+    assert await b.asks() == ["r1"]
+
+
+async def test_a_list_of_the_undurable_of_another_type_is_begun_anew(place: Place) -> None:
+    a, b = await two(place)
+    place.durable.away = True
+    await a.log.append(one("r1"))
+    place.redis.make_strange(KEPT)
+    await b.asks()
+    await b.following.poll()
+    place.durable.away = False
+    late = place.node()
+    assert await late.asks() == ["r1"]

@@ -73,3 +73,57 @@ async def test_one_that_ends_soon_may_have_been_forgotten(place: Place) -> None:
     await place.durable.revocations.forget(now=NOW + 60)
     await b.following.poll()
     assert await b.asks() == ["r1", "r2"]
+
+
+async def test_one_that_got_the_number_of_a_lost_one_is_learnt_though_another_followed_it(place: Place) -> None:
+    """As `doorward revoke` made it, and then a node's own admin API another, before any node has read the log."""
+    a, b = await lost(place, kept=2, of=3)
+    command = place.node()
+    assert await command.log.append(one("mallory")) == 3
+    assert await a.log.append(one("trudy")) == 4
+    for node in (a, b):
+        await node.following.poll()
+        await closes_its_door(node)
+        assert {"mallory", "trudy"} <= set(node.known)
+
+
+async def test_one_that_nobody_told_is_learnt_though_the_one_after_it_was_told(place: Place) -> None:
+    a, b = await lost(place, kept=2, of=3)
+    await place.durable.revocations.append(one("mallory"))
+    command = place.node()
+    assert await command.log.append(one("trudy")) == 4
+    for node in (a, b):
+        assert "trudy" in await node.follows()
+        await node.following.poll()
+        await closes_its_door(node)
+        assert "mallory" in node.known
+
+
+async def test_what_was_revoked_again_under_numbers_long_passed_is_acted_on(place: Place) -> None:
+    _, b = await lost(place, kept=0, of=5)
+    for turn in range(3):
+        await place.durable.revocations.append(one(f"new{turn}"))
+        await b.following.poll()
+        await closes_its_door(b)
+        assert b.known == [*(f"r{number}" for number in range(1, 6)), *(f"new{number}" for number in range(turn + 1))]
+
+
+async def test_who_appends_under_a_number_that_it_knows_otherwise_tells_its_own(place: Place) -> None:
+    a, b = await lost(place, kept=1, of=3)
+    assert await a.log.append(one("mallory")) == 2
+    await b.follows()
+    assert "mallory" in b.known
+    await closes_its_door(a)
+    assert "mallory" in a.known
+
+
+async def test_what_could_not_be_durable_becomes_so_though_the_log_was_set_back(place: Place) -> None:
+    a, b = await lost(place, kept=1, of=3)
+    place.durable.away = True
+    await a.log.append(one("late"))
+    place.durable.away = False
+    await b.following.poll()
+    await b.following.poll()
+    assert await place.durable.kept() == ["r1", "late"]
+    await closes_its_door(b)
+    assert "late" in b.known
