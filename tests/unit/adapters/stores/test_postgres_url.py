@@ -8,7 +8,6 @@ from doorward.adapters.stores.postgres.url import fault, holds_password, hosts, 
 @pytest.mark.parametrize(
     ("url", "named"),
     [
-        ("postgresql://", ()),
         ("postgres://u:p@db.test", ("db.test",)),
         ("postgresql://u:p%40ss@db.test:5433/doorward?sslmode=verify-full", ("db.test",)),
         ("postgresql://u@[2001:db8::1]:5432/d", ("2001:db8::1",)),
@@ -44,6 +43,21 @@ def test_what_it_may_be(url: str, named: tuple[str, ...]) -> None:
 def test_what_could_be_cut_elsewhere_is_refused_without_a_word_of_it(url: str) -> None:
     assert fault(url).startswith("is not a PostgreSQL URL")
     assert "ss@h" not in fault(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://", "names no host"),
+        ("postgresql:///d", "names no host"),
+        ("postgresql://u:p@:5432/d?host=&hostaddr=", "names no host"),
+        ("postgresql:///d?service=prod", "leaves it to a service file"),
+        ("postgresql://localhost/d?servicefile=/etc/pg_service.conf", "leaves it to a service file"),
+    ],
+)
+def test_it_names_its_host_itself(url: str, told: str) -> None:
+    """PGHOST and a service file would name another, and nobody would see that it is far and without TLS."""
+    assert fault(url).startswith(told)
 
 
 @pytest.mark.parametrize("name", ["password", "sslpassword"])

@@ -14,6 +14,8 @@ _FORM: Final = (
     "with : / ? # @ in user or password written as %3A %2F %3F %23 %40"
 )
 _FILES: Final = frozenset({"passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert"})
+# Who reads the URL must see who is asked: `check --production` does.
+_ELSEWHERE: Final = frozenset({"service", "servicefile"})
 LIBPQ_SECRETS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
 
 
@@ -30,6 +32,10 @@ def fault(url: str) -> str:
         return "has a password after the question mark: it stands before the @"
     if any(not value.startswith("/") for name, value in given.items() if name in _FILES and value != "system"):
         return "names a file by a relative path: libpq would look for it where the process was started"
+    if _ELSEWHERE & given.keys():
+        return "leaves it to a service file which server that is: name its host, and what else it says, here"
+    if not hosts(url):
+        return "names no host, so PGHOST would: write it, or ?host=/run/postgresql for a socket of this machine"
     return ""
 
 
@@ -38,7 +44,7 @@ def holds_password(url: str) -> bool:
 
 
 def hosts(url: str) -> tuple[str, ...]:
-    """The hosts' names, without ports; a folder is that of a local socket. None: libpq's default, this machine."""
+    """The hosts' names, without ports; a folder is that of a local socket."""
     found = _URL.fullmatch(url)
     named = found["hosts"].split(",") if found is not None else []
     given = [*options(url).get("host", "").split(","), *options(url).get("hostaddr", "").split(",")]
