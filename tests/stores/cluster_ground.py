@@ -29,6 +29,7 @@ class Node(ClusterStore):
     ) -> None:
         self.said: list[str] = []
         self.junk: list[tuple[str, int]] = []
+        self.faults: list[str] = []
         self.made_durable: list[Revocation] = []
         entropy = SystemEntropy()
         self.link = link = RedisLink(read_address(url), entropy=entropy, deadline=deadline, note=self.said.append)
@@ -58,6 +59,7 @@ class Node(ClusterStore):
                 note=self.said.append,
                 refused=lambda why, count: self.junk.append((why, count)),
                 made_durable=self.made_durable.append,
+                fault=lambda where, error: self.faults.append(where),
             ),
             follows=follows,
         )

@@ -256,6 +256,34 @@ async def test_a_hook_with_a_bug_does_not_keep_it_away_for_ever(server: RedisSer
         assert not faults
 
 
+async def test_it_comes_back_where_nobody_can_be_told_that_it_was_away(server: RedisServer) -> None:
+    """Standard error is a pipe whose reader has gone, and a hook has a bug besides."""
+    bugs = [ZeroDivisionError("a bug")]
+    back = asyncio.Event()
+
+    def unwritten(*told: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    async def put_back(_: object) -> None:
+        if bugs:
+            raise bugs.pop()
+        back.set()
+
+    link = RedisLink(read_address(server.url), entropy=SystemEntropy(), deadline=10.0, note=unwritten, fault=unwritten)
+    link.on_back(put_back)
+    await link.open()
+    try:
+        server.kill()
+        with pytest.raises(StoreError):
+            await link.call("GET", "k")
+        server.restart()
+        await asyncio.wait_for(back.wait(), 60)
+        await asyncio.sleep(0)
+        assert await link.call("GET", "k") is None
+    finally:
+        await link.close()
+
+
 async def test_a_master_that_was_made_a_replica_is_away_until_it_is_one_again(
     server: RedisServer, tmp_path: Path
 ) -> None:

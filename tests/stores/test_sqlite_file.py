@@ -173,6 +173,32 @@ async def test_sweeping_goes_on_by_itself_also_after_a_failure(
     await store.close()
 
 
+async def test_sweeping_goes_on_after_a_bug_of_ours_though_nobody_can_be_told(ground: SqliteGround) -> None:
+    faults: list[str] = []
+
+    class Wrong(Asked):
+        def now(self) -> float:
+            found = super().now()
+            if self.times == before + 1:
+                raise LookupError
+            return found
+
+    def untold(where: str, error: BaseException) -> None:
+        faults.append(where)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    clock, before = Wrong(), 10**9
+    store = SqliteStore(ground.path, clock=clock, process="a:0", shared=False, sweep_every=0.01, fault=untold)
+    await store.open()
+    await store.tickets.put(ticket(1), most=10)
+    before = clock.times
+    clock.at = NOW + 91
+    await clock.asked(5)
+    assert faults == ["sqlite sweeps"]
+    assert counts(ground.path)[0] == 0
+    await store.close()
+
+
 async def test_the_log_starts_anew_while_writing_goes_on(ground: SqliteGround, store: Store) -> None:
     """Without a pause in the writing, the log would never be wholly moved, and grow for ever."""
     rounds = 0

@@ -10,6 +10,7 @@ from doorward.cli.command import ConfigFile, Exit, config_file, loaded
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
+    from typing import TextIO
 
     from doorward.adapters.web.pages import Page
 
@@ -40,6 +41,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     from doorward.config.assemble import Assembly
     from doorward.config.config import Form
     from doorward.config.load import load
+    from doorward.service.noting import unfailing
 
     found = loaded(path, warn=True, form=Form.GATEWAY)
     process = os.getpid()  # the one that takes signals, whoever else works
@@ -48,8 +50,7 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     folder = Path(tempfile.mkdtemp(prefix="doorward-")) if found.workers > 1 else None
     node = found.node or f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
-    def note(line: str) -> None:
-        typer.echo(masked(line), err=True)
+    note = unfailing(lambda line: typer.echo(masked(line), err=True))
 
     def build(number: int) -> GatewayParts:
         return Assembly(
@@ -82,3 +83,14 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: "TextIO") -> None:
+    """What it holds back and can't write would make the interpreter's end a failure (exit 120), however it went."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -25,7 +25,7 @@ def make_cluster_store(
 ) -> Store:
     """`process` names this process among all of all nodes. `follows`: it serves connections. Raises StoreError."""
     try:
-        link = RedisLink(read_address(url), entropy=entropy, note=told.note)
+        link = RedisLink(read_address(url), entropy=entropy, note=told.note, fault=told.fault)
     except AddressError as error:
         raise StoreError(f"store.cluster_url: {error}") from error
     slots = RedisSlots(link, process=process, entropy=entropy)

@@ -21,6 +21,8 @@ from doorward.config.config import BackendTerms, Config, JwksFile, JwksUrl, Shar
 from doorward.config.rules import rules_of
 from doorward.ports import Clock, Entropy, Store, StoreError
 from doorward.service.asking import Answers
+from doorward.service.guarding import Fault
+from doorward.service.noting import unfailing
 from doorward.service.timekeeping import set_by
 from doorward.service.withdrawals import Withdrawals
 from doorward.values.rules import Rules
@@ -44,11 +46,11 @@ def make_store(
     """`process` names this process among those that share the store; `shared`: rates and slots are rows in it.
     `follows`: it serves connections, and is no command. Raises StoreError."""
     if not config.cluster_url:
-        return _durable_store(config, clock=clock, process=process, shared=shared)
+        return _durable_store(config, clock=clock, process=process, shared=shared, fault=told.fault)
     from doorward.config.cluster import make_cluster_store  # noqa: PLC0415 - an extra brings its libraries
 
     return make_cluster_store(
-        _durable_store(config, clock=clock, process=process, shared=False),
+        _durable_store(config, clock=clock, process=process, shared=False, fault=told.fault),
         config.cluster_url,
         process=process,
         master=master,
@@ -59,14 +61,14 @@ def make_store(
     )
 
 
-def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool) -> Store:
+def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool, fault: Fault) -> Store:
     if config.store_is_postgres:
         from doorward.adapters.stores.postgres.store import PostgresStore  # noqa: PLC0415 - an extra brings its library
 
-        return PostgresStore(config.store_url, clock=clock, process=process)
+        return PostgresStore(config.store_url, clock=clock, process=process, fault=fault)
     if config.store_path is None:
         return MemoryStore()
-    return SqliteStore(config.store_path, clock=clock, process=process, shared=shared)
+    return SqliteStore(config.store_path, clock=clock, process=process, shared=shared, fault=fault)
 
 
 def make_keyring(config: Config, *, store: Store, master: MasterSecret, clock: Clock, entropy: Entropy) -> Keyring:
@@ -156,7 +158,7 @@ async def opened(config: Config, *, report: Report, keys: bool = True) -> AsyncI
 
     Without `keys` it is content with one of a cluster's two stores: what it does reaches the nodes by that.
     """
-    clock, entropy = SystemClock(), SystemEntropy()
+    clock, entropy, report = SystemClock(), SystemEntropy(), unfailing(report)
     rules = rules_of(config)
     master = load_key_file(config.key_file)
     store = make_store(
@@ -167,7 +169,12 @@ async def opened(config: Config, *, report: Report, keys: bool = True) -> AsyncI
         process=f"command:{entropy.bytes(6).hex()}",
         shared=config.counts_are_shared,
         follows=False,
-        told=Told(note=report, refused=lambda why, count: None, made_durable=lambda revocation: None),
+        told=Told(
+            note=report,
+            refused=lambda why, count: None,
+            made_durable=lambda revocation: None,
+            fault=lambda where, error: report(f"fault in {where}: {type(error).__name__}"),
+        ),
     )
     await store.open()
     try:

@@ -27,6 +27,7 @@ from doorward.config.sinks import AuditTakenError
 from doorward.core.scopes import handshake_of_scope
 from doorward.ports import Clock, StoreError
 from doorward.service.admit import Door
+from doorward.service.noting import unfailing
 from doorward.values.rules import Route, Rules
 
 MOST_PROCESSES: Final = 256
@@ -165,7 +166,7 @@ class Doorward(Middleware):
             app,
             build=lambda: MiddlewareAssembly(found, load=read, note=_note),
             is_ours=is_ours,
-            note=_note,
+            note=unfailing(_note),
         )
 
 

@@ -38,6 +38,7 @@ from doorward.service.asking import Answers
 from doorward.service.connections import Connections
 from doorward.service.events import Events
 from doorward.service.issue import Desk
+from doorward.service.noting import unfailing
 from doorward.service.revoke import Follower
 from doorward.service.tending import Tending
 from doorward.service.timekeeping import Timekeeper
@@ -122,7 +123,7 @@ class Parts:
         node, worker, folder = process.node, process.worker, process.folder
         self._load = load
         self._rules_of = rules_of
-        self.note = note
+        self.note = note = unfailing(note)
         self.clock = SystemClock()
         self.entropy = SystemEntropy()
         self._store = make_store(
@@ -133,7 +134,12 @@ class Parts:
             process=f"{node}:{worker}",  # what a dead one of this name held comes free when it is started again
             shared=process.shared,
             follows=True,
-            told=Told(note=note, refused=self._notices_refused, made_durable=self._made_durable),
+            told=Told(
+                note=note,
+                refused=self._notices_refused,
+                made_durable=self._made_durable,
+                fault=self._wrong,
+            ),
         )
         self._keyring = make_keyring(config, store=self._store, master=master, clock=self.clock, entropy=self.entropy)
         try:
@@ -259,6 +265,9 @@ class Parts:
 
     def _made_durable(self, revocation: Revocation) -> None:
         self.events.emit(made_durable(revocation, now=self.clock.now()))
+
+    def _wrong(self, where: str, error: BaseException) -> None:
+        self.events.fault(where, error)
 
     def _by_route(self) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -5,11 +5,11 @@ Events are handed on in batches every 50 ms, so that the audit of an admitted ha
 
 import asyncio
 import traceback
-from collections.abc import Callable
 from typing import Final
 
 from doorward.core.auditing import MAX_DETAIL, clean, mask
 from doorward.ports import AuditSink, Clock
+from doorward.service.noting import Note, unfailing
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
 BATCH_SECONDS: Final = 0.05
@@ -19,11 +19,11 @@ MAX_PENDING: Final = 65536
 class Events:
     """The stream of one worker. `report` gets a line for our own log when a sink fails."""
 
-    def __init__(self, *, clock: Clock, node: str, worker: int, report: Callable[[str], None]) -> None:
+    def __init__(self, *, clock: Clock, node: str, worker: int, report: Note) -> None:
         self._clock = clock
         self._node = node
         self._worker = worker
-        self._report = report
+        self._report = unfailing(report)
         self._sequence = 0
         self._sinks: list[AuditSink] = []
         self._lost: dict[int, int] = {}
@@ -60,7 +60,7 @@ class Events:
         put(event, "sequence", self._sequence)
 
     def fault(self, where: str, error: BaseException) -> None:
-        """We wrote a bug: it is audited as `internal`, with the place and never the values."""
+        """We wrote a bug: it is audited as `internal`, with the place and never the values. Raises nothing."""
         frames = traceback.extract_tb(error.__traceback__)
         last = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else "?"
         self.emit(
@@ -93,7 +93,7 @@ class Events:
             lost = self._lost.get(place, 0)
             try:
                 sink.write([self._gap(lost), *batch] if lost else batch)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - a sink's bug, too, costs no other sink the batch
                 if not lost:
                     self._report(f"an audit sink failed: {clean(str(error), MAX_DETAIL)}")
                 self._lost[place] = lost + len(batch)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from doorward.ports import AuditSink
+from doorward.service.noting import Note, unfailing
 from doorward.values.audit import AuditEvent
 
 # lines are made with the interpreter's lock held: about half a millisecond a slice, then the write lets the loop in
@@ -33,14 +34,14 @@ class Handoff:
         sink: FileSink,
         *,
         name: str,
-        report: Callable[[str], None],
+        report: Note,
         most: int = MOST,
         retry: float = RETRY,
         closing: float = CLOSING,
     ) -> None:
         self._sink = sink
         self._name = name
-        self._report = report
+        self._report = unfailing(report)
         self._most = most
         self._retry = retry
         self._patience = closing

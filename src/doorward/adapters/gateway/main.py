@@ -31,6 +31,7 @@ from doorward.adapters.gateway.parts import (
 )
 from doorward.adapters.gateway.workers import DONE, START_FAILED, supervise
 from doorward.ports import Clock, Entropy, StoreError
+from doorward.service.noting import Note, unfailing
 from doorward.values.peer import Address
 from doorward.values.rules import Route
 
@@ -47,7 +48,7 @@ def serve(
     *,
     workers: int,
     opened: Opened,
-    note: Callable[[str], None],
+    note: Note,
     listen: Where | None = None,
 ) -> int:
     """Run until SIGTERM, and say how it went: 0, or 3 where it could not start (PRODUCT section 3).
@@ -56,6 +57,7 @@ def serve(
     the numbers of a gateway that drains at `listen` and leaves us its port. `opened` is told the gateway's and the
     admin listener's places, once for each worker.
     """
+    note = unfailing(note)
     before = find(listen, 0) if listen is not None else None
     first = 0 if before is None else before.numbers_for(workers)
 

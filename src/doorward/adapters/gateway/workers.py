@@ -10,8 +10,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+
+from doorward.service.noting import Note, unfailing
 
 DONE: Final = 0
 CRASHED: Final = 1
@@ -38,7 +41,7 @@ class _Worker:
     due: float = 0.0  # when to start it again, while pid is 0
 
 
-def supervise(work: Work, *, workers: int, note: Callable[[str], None]) -> int:
+def supervise(work: Work, *, workers: int, note: Note) -> int:
     """Run `workers` processes until SIGTERM or SIGINT. 3 when one of the first could not start, else 0."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -48,9 +51,9 @@ def supervise(work: Work, *, workers: int, note: Callable[[str], None]) -> int:
 
 
 class _Parent:
-    def __init__(self, work: Work, workers: int, note: Callable[[str], None], mask: set[int | signal.Signals]) -> None:
+    def __init__(self, work: Work, workers: int, note: Note, mask: set[int | signal.Signals]) -> None:
         self._work = work
-        self._note = note
+        self._note = unfailing(note)
         self._mask = mask
         self._workers = [_Worker(number) for number in range(workers)]
         self._lifeline, self._held = os.pipe()
@@ -85,8 +88,7 @@ class _Parent:
     def _start(self, worker: _Worker) -> None:
         ready, told = os.pipe()
         os.set_blocking(ready, False)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         pid = os.fork()
         if pid == 0:
             os.close(ready)
@@ -102,10 +104,10 @@ class _Parent:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             code = self._work(number, self._lifeline, lambda: _say_ready(told))
         except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-            traceback.print_exc()
+            with suppress(OSError, ValueError):
+                traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(code)
 
     def _reap(self) -> None:
@@ -137,6 +139,13 @@ class _Parent:
         for worker in self._workers:
             if not worker.pid and not self._stopping and time.monotonic() >= worker.due:
                 self._start(worker)
+
+
+def _flush() -> None:
+    """What can't be written is lost, and costs us no worker."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
 
 
 def _say_ready(told: int) -> None:

@@ -178,3 +178,24 @@ def test_closing_tries_a_failing_file_once_more_and_lets_go(sink: Watched, make:
     sink.until(lambda: sink.tries)
     handoff.close()
     assert sink.written == []
+
+
+def test_a_report_that_fails_does_not_end_the_thread(sink: Watched) -> None:
+    """Standard error is a pipe whose reader has gone, and the disk is full for a moment."""
+
+    def unwritten(line: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    handoff = Handoff(sink, name="audit.jsonl", report=unwritten, retry=0.01)
+    sink.fails = OSError(28, "No space left on device")
+    handoff.write([event(1)])
+    sink.until(lambda: sink.tries >= 2)
+    sink.reopening_fails = OSError(13, "Permission denied")
+    sink.fails = None
+    sink.until(lambda: sink.sequences == [1])
+    handoff.reopen()
+    sink.until(lambda: sink.reopened)
+    handoff.write([event(2)])
+    sink.until(lambda: sink.sequences == [1, 2])
+    handoff.close()
+    assert sink.closed

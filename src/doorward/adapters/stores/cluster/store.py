@@ -5,7 +5,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from doorward.adapters.stores.cluster.bans import ClusterBans
@@ -29,6 +30,8 @@ from doorward.ports import (
     StoreError,
     TicketStore,
 )
+from doorward.service.guarding import guarded
+from doorward.service.noting import unfailing
 
 
 class Link(FeedLink, Protocol):
@@ -74,7 +77,7 @@ class ClusterStore:
         self._durable = durable
         self._link = link
         self._shared = shared
-        self._told = told
+        self._told = told = replace(told, note=unfailing(told.note))
         self._follows = follows
         self._junk: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,9 +114,12 @@ class ClusterStore:
             self._told.note(failure)
         if self._follows:
             self._tasks = [
-                asyncio.create_task(self._following.run(), name="durable log"),
-                asyncio.create_task(self._feed.listen(self._following.wake), name="feed"),
-                asyncio.create_task(self._tell_of_junk(), name="refused entries"),
+                asyncio.create_task(guarded(name, work, fault=self._told.fault), name=name)
+                for name, work in (
+                    ("durable log", self._following.run),
+                    ("feed", partial(self._feed.listen, self._following.wake)),
+                    ("refused entries", self._tell_of_junk),
+                )
             ]
 
     async def _open_shared(self) -> None:

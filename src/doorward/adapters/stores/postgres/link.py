@@ -10,6 +10,7 @@ import select
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import SystemRandom
 from typing import Final
 
@@ -17,6 +18,7 @@ import psycopg
 
 from doorward.adapters.stores.postgres.connecting import Connection, Cut, Place, Row, cut, end, is_passing, spoils, told
 from doorward.ports import StoreError
+from doorward.service.guarding import Fault, guarded, log_fault
 
 DEADLINE: Final = 1.8
 SIZE: Final = 4
@@ -66,9 +68,11 @@ class Lane:
 
 class Link:
     """`deadline` is in seconds, for each call. `probe` is the statement that must succeed before the link is there
-    again; `on_back` is called each time that it is."""
+    again; `on_back` is called each time that it is. `fault` is told of our own bugs."""
 
-    def __init__(self, place: Place, *, probe: str, size: int = SIZE, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self, place: Place, *, probe: str, size: int = SIZE, deadline: float = DEADLINE, fault: Fault = log_fault
+    ) -> None:
         self._place = place
         self._probing = probe
         self._deadline = deadline
@@ -81,6 +85,7 @@ class Link:
         self._away: str = "the store is not open"
         self._open = False
         self._slow = 0  # statements in a row that took too long
+        self.fault = fault
         self.losses = 0
         self.on_back: Callable[[], None] = lambda: None
 
@@ -88,7 +93,10 @@ class Link:
         """Begin, with a connection that is there already."""
         self._open, self._away, self._spare = True, "", first
         self._closing = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.create_task(self._live(lane)) for lane in self._lanes]
+        self._tasks = [
+            asyncio.create_task(guarded("postgres lane", partial(self._live, lane), fault=self.fault))
+            for lane in self._lanes
+        ]
 
     async def close(self) -> None:
         """Finish what waits, within the deadline, and end every connection. May be called again."""
@@ -148,7 +156,7 @@ class Link:
         for lane in self._lanes:
             if lane.connection is not None:
                 cut(lane.connection)
-        self._probe = asyncio.create_task(self._look())
+        self._probe = asyncio.create_task(guarded("postgres probe", self._look, fault=self.fault))
 
     def doubt(self, why: str) -> None:
         """Somebody could not connect. As long as another has a connection, the server may just have too many."""
@@ -167,7 +175,12 @@ class Link:
 
     async def _live(self, lane: Lane) -> None:
         while (job := await self._next()) is not None:
-            await self._do(lane, job)
+            try:
+                await self._do(lane, job)
+            except Exception as error:
+                _settle(job, error=StoreError(f"not done: {type(error).__name__}"))
+                await self._drop(lane)
+                raise
         await end(lane.connection)
 
     async def _next(self) -> Job | None:

@@ -19,6 +19,8 @@ from doorward.adapters.stores.redis.reader import RedisReader
 from doorward.adapters.stores.redis.script import Script
 from doorward.adapters.stores.redis.slot_map import Node, slot_of
 from doorward.ports import Entropy, StoreError
+from doorward.service.guarding import Fault, guarded, log_fault
+from doorward.service.noting import Note, unfailing
 
 DEADLINE: Final = 1.0
 MOST_WAITING: Final = 65_536
@@ -55,7 +57,8 @@ class _State(Enum):
 
 
 class RedisLink:
-    """`deadline` is in seconds, for each command. `note` is told when it goes away and when it is back."""
+    """`deadline` is in seconds, for each command. `note` is told when it goes away and when it is back, `fault` of our
+    own bugs."""
 
     def __init__(
         self,
@@ -64,13 +67,15 @@ class RedisLink:
         entropy: Entropy,
         deadline: float = DEADLINE,
         most_waiting: int = MOST_WAITING,
-        note: Callable[[str], None] = _log.warning,
+        note: Note = _log.warning,
+        fault: Fault = log_fault,
     ) -> None:
         self._address = address
         self._entropy = entropy
         self._deadline = deadline
         self._most_waiting = most_waiting
-        self._note = note
+        self._note = unfailing(note)
+        self._fault = fault
         self._state = _State.CLOSED
         self._lines: Lines | None = None
         self._why = "it is not open"
@@ -232,8 +237,10 @@ class RedisLink:
         if lines is not None:
             self._end(lines)
         if self._state is _State.HERE:
+            self._prober = self._loop.create_task(
+                guarded("redis probe", self._probe, fault=self._fault), name="redis probe"
+            )
             self._note(f"{self._address.shown} is away: {why}")
-            self._prober = self._loop.create_task(self._probe(), name="redis probe")
         if self._state is not _State.CLOSED:
             self._state = _State.AWAY
         self._why = why
@@ -260,10 +267,9 @@ class RedisLink:
                 await self._come_back()
             except StoreError as error:
                 self._lost(str(error))
-            except Exception as error:  # noqa: BLE001 - told in full, and the probe goes on
-                # A bug of ours in a hook. Without a probe we would be away for ever.
-                _log.exception("what a hook was to put back is missing")
+            except Exception as error:  # noqa: BLE001 - a bug of ours in a hook: told, and the probe goes on
                 self._lost(f"{type(error).__name__} in a hook")
+                self._fault("redis hook", error)
         self._note(f"{self._address.shown} is back after {self._loop.time() - since:.1f} s")
 
     async def _come_back(self) -> None:

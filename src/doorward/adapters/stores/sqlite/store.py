@@ -31,6 +31,7 @@ from doorward.ports import (
     StoreError,
     TicketStore,
 )
+from doorward.service.guarding import Fault, guarded, log_fault
 
 _SWEEPS: Final = (tickets.sweep, rates.sweep, revocations.sweep, bans.sweep, presence.sweep)
 _SWEEP_EVERY: Final = 10.0
@@ -44,7 +45,8 @@ _log = logging.getLogger(__name__)
 class SqliteStore:
     """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
 
-    `shared`: several processes admit connections over this file, so that rates and slots must be rows.
+    `shared`: several processes admit connections over this file, so that rates and slots must be rows. `fault` is told
+    of our own bugs.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class SqliteStore:
         shared: bool,
         deadline: float = DEADLINE,
         sweep_every: float = _SWEEP_EVERY,
+        fault: Fault = log_fault,
     ) -> None:
         self._clock = clock
         self._database = database = Database(Path(path), deadline=deadline)
         self._slots = SqliteSlots(database, process=process) if shared else None
         self._sweep_every = sweep_every
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._fault = fault
+        self._sweeper: asyncio.Task[None] | None = None
         self.tickets: TicketStore = SqliteTickets(database, clock)
         self.rates: RateStore = SqliteRates(database, clock) if shared else MemoryRates()
         self.slots: SlotStore = self._slots or MemorySlots()
@@ -80,13 +84,14 @@ class SqliteStore:
         except BaseException:
             await self._database.close()
             raise
-        self._sweep_in(self._sweep_every)
+        self._sweeper = asyncio.create_task(guarded("sqlite sweeps", self._sweep_by_itself, fault=self._fault))
 
     async def close(self) -> None:
         """Finish what waits, and free this process's slots. Raises StoreError when that takes too long."""
         if self._sweeper is None:
             return
         self._sweeper.cancel()
+        await asyncio.wait([self._sweeper])
         self._sweeper = None
         try:
             if self._slots is not None:
@@ -108,23 +113,15 @@ class SqliteStore:
         """
         return await self._database.write(partial(_sweep, now=self._clock.now()))
 
-    def _sweep_in(self, seconds: float) -> None:
-        self._sweeper = asyncio.get_running_loop().call_later(seconds, self._begin_sweep)
-
-    def _begin_sweep(self) -> None:
-        try:
-            self._database.write(partial(_sweep, now=self._clock.now())).add_done_callback(self._swept)
-        except StoreError as error:
-            _log.warning("not swept: %s", error)
-            self._sweep_in(self._sweep_every)
-
-    def _swept(self, sweep: "asyncio.Future[bool]") -> None:
-        if self._sweeper is None or sweep.cancelled():
-            return
-        error = sweep.exception()
-        if error is not None:
-            _log.warning("not swept: %s", error)
-        self._sweep_in(_SWEEP_AGAIN if error is None and sweep.result() else self._sweep_every)
+    async def _sweep_by_itself(self) -> None:
+        pause = self._sweep_every
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._sweep_every
+            try:
+                pause = _SWEEP_AGAIN if await self.sweep() else pause
+            except StoreError as error:
+                _log.warning("not swept: %s", error)
 
 
 def _sweep(connection: sqlite3.Connection, *, now: float) -> bool:

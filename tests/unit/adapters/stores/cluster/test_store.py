@@ -1,6 +1,7 @@
 """The store of several nodes as a whole: what it needs to open, to be ready, and what it tells of."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +18,16 @@ from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 from tests.unit.adapters.stores.nodes import KEY, turns
 
 
+class Unwritten(list[str]):
+    """Notes that nobody can write down."""
+
+    tried = 0
+
+    def append(self, line: str, /) -> None:
+        self.tried += 1
+        raise BrokenPipeError(32, "Broken pipe")
+
+
 class Whole:
     """One process's store, and what it told."""
 
@@ -26,6 +37,7 @@ class Whole:
         self.refused: list[tuple[str, int]] = []
         self.made_durable: list[Revocation] = []
         self.lives: list[str] = []
+        self.faults: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.fails_to_end = False
         memory = MemoryStore()
 
@@ -45,12 +57,20 @@ class Whole:
             clock=FakeClock(NOW),
             entropy=FakeEntropy(),
             told=Told(
-                note=self.notes.append,
+                note=self._noted,
                 refused=lambda why, count: self.refused.append((why, count)),
                 made_durable=self.made_durable.append,
+                fault=self._wrong,
             ),
             follows=follows,
         )
+
+    def _noted(self, line: str) -> None:
+        self.notes.append(line)
+
+    def _wrong(self, where: str, error: BaseException) -> None:
+        self.faults.put_nowait((where, type(error).__name__))
+        raise OSError("not even this can be told")
 
 
 @pytest.fixture
@@ -199,3 +219,53 @@ async def test_both_silent_is_an_error(durable: Durable) -> None:
     durable.away = True
     with pytest.raises(StoreError, match="PostgreSQL is away; and PostgreSQL is away"):
         await presence.nodes(now=NOW)
+
+
+class Once:
+    """Something that raises what nobody expected the first time, and is done ever after. `again` is set by then."""
+
+    def __init__(self, deed: Callable[..., object]) -> None:
+        self._deed = deed
+        self._failed = False
+        self.again = asyncio.Event()
+
+    def __call__(self, *arguments: object, **more: object) -> object:
+        if not self._failed:
+            self._failed = True
+            raise LookupError("a bug of ours")
+        self.again.set()
+        return self._deed(*arguments, **more)
+
+
+@pytest.mark.parametrize("loop", ["durable log", "feed", "refused entries"])
+async def test_no_background_work_ends_by_a_bug_of_ours(redis: FakeRedis, durable: Durable, loop: str) -> None:
+    """And telling of it fails as well (Whole): standard error may be gone."""
+    whole = Whole(redis, durable)
+    if loop == "durable log":
+        once = whole.store._feed.kept = Once(whole.store._feed.kept)  # type: ignore[method-assign,assignment]
+    elif loop == "feed":
+        once = whole.link.reader = Once(whole.link.reader)  # type: ignore[method-assign,assignment]
+    else:
+        once = whole.store._tell = Once(whole.store._tell)  # type: ignore[method-assign,assignment]
+    await whole.store.open()
+    try:
+        assert await asyncio.wait_for(whole.faults.get(), 30) == (loop, "LookupError")
+        await asyncio.wait_for(once.again.wait(), 30)
+    finally:
+        await whole.store.close()
+
+
+async def test_a_note_that_can_not_be_written_ends_no_following(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable)
+    whole.notes = Unwritten()
+    whole.store._told.note("nobody hears it")
+    await whole.store.open()
+    try:
+        durable.away = True
+        await whole.store._following.poll()
+        durable.away = False
+        await whole.store._following.poll()
+        assert whole.notes.tried >= 3
+        assert not any(task.done() for task in whole.store._tasks)
+    finally:
+        await whole.store.close()

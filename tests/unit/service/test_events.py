@@ -1,0 +1,55 @@
+"""The stream hands on what it can: neither a sink nor our own log stops it, or whoever emits."""
+
+from collections.abc import Sequence
+
+from doorward.service.events import Events
+from doorward.testing import FakeClock
+from doorward.values.audit import AuditEvent, EventKind, Outcome
+
+
+class Sink:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.kinds: list[EventKind] = []
+
+    def write(self, events: Sequence[AuditEvent]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.kinds += [event.kind for event in events]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def unwritten(line: str) -> None:
+    raise BrokenPipeError(32, "Broken pipe")
+
+
+def stream(*sinks: Sink) -> Events:
+    events = Events(clock=FakeClock(), node="gw", worker=1, report=unwritten)
+    for sink in sinks:
+        events.subscribe(sink)
+    return events
+
+
+def test_a_fault_is_audited_where_our_own_log_can_not_be_written() -> None:
+    sink = Sink()
+    events = stream(sink)
+    events.fault("revocations", OSError(32, "Broken pipe"))
+    events.flush()
+    assert sink.kinds == [EventKind.FAULT]
+
+
+def test_a_sink_that_fails_in_a_way_that_nobody_expected_costs_no_other_its_events() -> None:
+    failing, good = Sink(LookupError("bug")), Sink()
+    events = stream(failing, good)
+    for _ in range(2):
+        events.emit(AuditEvent(kind=EventKind.STARTED, outcome=Outcome.DONE))
+        events.flush()
+    assert good.kinds == [EventKind.STARTED] * 2
+    assert events.losing
+    failing.error = None
+    events.emit(AuditEvent(kind=EventKind.STOPPED, outcome=Outcome.DONE))
+    events.flush()
+    assert failing.kinds == [EventKind.GAP, EventKind.STOPPED]
+    assert not events.losing
