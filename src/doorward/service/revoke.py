@@ -33,7 +33,8 @@ MAX_NAMED: Final = 16
 
 
 class Follower:
-    """Follows the log for one worker. `away_since` is when the log stopped answering, None while it does.
+    """Follows the log for one worker, and answers by its number `worker`. `away_since` is when the log stopped
+    answering, None while it does.
 
     `quick`: an answer that takes longer, in seconds, is as none for whoever comes to the door; those who are inside are
     judged by it all the same. `handshake_rate`: how many of those whom it closes may come back a second.
@@ -54,7 +55,7 @@ class Follower:
         self._withdrawals = withdrawals
         self._log = log
         self._node = node
-        self._worker = worker
+        self.worker = worker
         self._quick = quick
         self._handshake_rate = handshake_rate
         self._waiting: list[tuple[Revocation, float]] = []
@@ -171,7 +172,7 @@ class Follower:
             revocation=revocation.id,
             sequence=revocation.sequence,
             node=self._node,
-            worker=self._worker,
+            worker=self.worker,
             closed=closed,
             asked=asked,
             at=now,

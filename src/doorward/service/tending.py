@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Final, Protocol
 
@@ -12,12 +13,15 @@ from doorward.core.timekeeping import BEATS_APART
 from doorward.ports import Entropy, PresentNode, Store, StoreError
 from doorward.service.admit import Door
 from doorward.service.connections import ACT_EVERY
+from doorward.service.guarding import guarded
 from doorward.service.live import Live
+from doorward.service.namesakes import Namesakes
 from doorward.service.revoke import Follower
 from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
 from doorward.service.withdrawals import Withdrawals
 from doorward.service.within import answered
+from doorward.values.audit import AuditEvent, EventKind, Outcome
 
 PRESENCE_EVERY: Final = 0.25
 BEAT_EVERY: Final = BEATS_APART
@@ -66,7 +70,7 @@ class Tending:
         self._chores = chores
         self._timekeeper = timekeeper
         self._node = node
-        self._worker = worker
+        self._names = Namesakes(node=node, worker=worker, entropy=entropy)
         self._close_without_store = close_without_store
         self._handshake_rate = handshake_rate
         self._more = more
@@ -85,7 +89,7 @@ class Tending:
         self._was_here = True
         await self.beat()
         self._tasks = [
-            asyncio.create_task(self._guarded(name, work), name=name)
+            asyncio.create_task(guarded(name, work, fault=self._watch.events.fault), name=name)
             for name, work in (
                 ("timers", self._watch.connections.run),
                 ("revocations", self._follower.poll),
@@ -95,15 +99,6 @@ class Tending:
                 *self._more.items(),
             )
         ]
-
-    async def _guarded(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """A loop of ours that fails is a bug; without it authority would not be followed, so it is begun again."""
-        while True:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and the loop goes on
-                self._watch.events.fault(name, error)
-                await asyncio.sleep(HOUSEKEEPING_EVERY)
 
     async def _report(self) -> None:
         clock = self._watch.clock
@@ -146,11 +141,12 @@ class Tending:
 
     async def beat(self) -> None:
         """Say that this worker lives. Raises StoreError."""
+        await self._meet_namesakes()
         await answered(
             self._store.presence.beat(
                 PresentNode(
                     node=self._node,
-                    worker=self._worker,
+                    worker=self._names.worker,
                     pid=os.getpid(),
                     started_at=self._started_at,
                     beat_at=self._watch.clock.now(),
@@ -162,6 +158,16 @@ class Tending:
                 )
             )
         )
+
+    async def _meet_namesakes(self) -> None:
+        now = self._watch.clock.now()
+        with suppress(StoreError):  # the heartbeat itself will say it
+            present = await answered(self._store.presence.nodes(now=now))
+            if self._names.meet(present, started_at=self._started_at, now=now) and not self._door.draining:
+                said = f"another gateway is named {self._node} too: give each a server.node of its own"
+                self._watch.note(said)
+                self._watch.events.emit(AuditEvent(EventKind.NODE, Outcome.FAILED, detail=said))
+        self._follower.worker = self._names.worker
 
     async def _keep_house(self) -> None:
         for turn in count(1):
@@ -249,6 +255,6 @@ class Tending:
             return
         await self._watch.report_presence()
         try:
-            await answered(self._store.presence.leave(node=self._node, worker=self._worker))
+            await answered(self._store.presence.leave(node=self._node, worker=self._names.worker))
         except StoreError as error:
             self._watch.note(f"presence could not be left: {error}")

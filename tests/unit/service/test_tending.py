@@ -1,15 +1,18 @@
 """What a worker does unasked: it follows the log, or knows since when it can't, and then connections may end."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
 from doorward.core.lifecycle import State
 from doorward.core.timekeeping import Sample
 from doorward.ports import PresentNode, StoreError
+from doorward.service.events import Events
+from doorward.service.noting import unfailing
 from doorward.service.tending import BEAT_EVERY, STORE_AWAY_AFTER, Tending
 from doorward.service.timekeeping import Timekeeper
+from doorward.values.audit import EventKind
 from doorward.values.decision import Deny, Reason
 from tests.unit.service.world import World, subject
 
@@ -88,6 +91,7 @@ def tending(
     chores: Chores | None = None,
     timepiece: Timepiece | None = None,
     rate: float = 200.0,
+    more: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
 ) -> Tending:
     timepiece = timepiece or Timepiece(world)
     return Tending(
@@ -102,7 +106,7 @@ def tending(
         node="gw",
         worker=1,
         version="1.2.3",
-        more={},
+        more=more or {},
         close_without_store=lambda: close,
         handshake_rate=lambda: rate,
     )
@@ -289,3 +293,69 @@ async def until(true: Callable[[], bool]) -> None:
             if true():
                 return
             await asyncio.sleep(0)
+
+
+async def test_a_store_that_is_away_while_our_own_log_can_not_be_written_ends_no_loop() -> None:
+    """Standard error is a pipe whose reader has gone: each loop still notes, and goes on."""
+    world = World()
+
+    def unwritten(line: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    world.watch.note = unfailing(unwritten)
+    world.watch.events = Events(clock=world.clock, node="gw", worker=1, report=unwritten)
+    away = Away(world.store.revocations)
+    keeper = tending(world)
+    await keeper.start()
+    try:
+        world.withdrawals._log = away  # type: ignore[assignment]
+        await until(lambda: world.follower.away_since is not None)
+        away.is_away = False
+        await until(lambda: world.follower.away_since is None)
+        assert not any(task.done() for task in keeper._tasks)
+    finally:
+        await keeper.stop()
+
+
+async def test_a_loop_with_a_bug_of_ours_is_begun_again_though_nobody_can_be_told() -> None:
+    world = World()
+    again = asyncio.Event()
+    runs: list[int] = []
+
+    async def wrong() -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise LookupError
+        again.set()
+        await asyncio.Event().wait()
+
+    def unwritten(line: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    world.watch.events = Events(clock=world.clock, node="gw", worker=1, report=unwritten)
+    keeper = tending(world, more={"mine": wrong})
+    await keeper.start()
+    try:
+        await asyncio.wait_for(again.wait(), 30)
+    finally:
+        await keeper.stop()
+
+
+async def test_two_that_live_under_one_name_beat_and_answer_apart_and_say_so() -> None:
+    world = World()
+    keeper = tending(world)
+    await keeper.beat()
+    world.clock.advance(1)
+    now = world.clock.now()
+    other = PresentNode(node="gw", worker=1, pid=0, started_at=now, beat_at=now, cursor=0, connections=3)
+    await world.store.presence.beat(other)
+    await keeper.beat()
+    await keeper.beat()
+    said = await world.store.presence.nodes(now=now)
+    assert len(said) == 2
+    assert other in said
+    assert {node.worker for node in said} == {1, world.follower.worker}
+    complaint = "another gateway is named gw too: give each a server.node of its own"
+    assert world.notes == [complaint]
+    assert [event.detail for event in world.audited() if event.kind is EventKind.NODE] == [complaint]
+    await keeper.stop()
