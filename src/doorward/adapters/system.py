@@ -1,24 +1,36 @@
 """The machine's clock and CSPRNG, the only ones: everything else is given `now` and bytes."""
 
 import os
+import time
 from collections.abc import Callable
-from time import monotonic, time
+from functools import partial
 
 from doorward.core.timekeeping import STORE_JUMP_LASTS, WALL_JUMP_LASTS, Offset, Sample, Samples
 
 
+def even_clock(read: Callable[[int], float] = time.clock_gettime) -> Callable[[], float]:
+    """Seconds that nobody sets: since boot, also those in which the machine was suspended (CLOCK_BOOTTIME,
+    clock_gettime(2)), so that what expired meanwhile is expired at once. Where that is not known, CLOCK_MONOTONIC."""
+    since_boot: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux has it
+    try:
+        read(since_boot)
+    except OSError:  # and this kernel, or what plays one, has not
+        since_boot = time.CLOCK_MONOTONIC
+    return partial(read, since_boot)
+
+
 class SystemClock:
-    """Epoch seconds that move evenly: the monotonic clock, held to the wall clock, or to a store's that all nodes ask.
+    """Epoch seconds that move evenly: the clock since boot, held to the wall clock, or to a store's that all nodes ask.
 
     A small difference is followed at once; a jump counts when it has lasted (a minute for the wall clock, some seconds
     for the store's), so that a jump there and back neither locks anybody out nor keeps an expired credential alive
     (RAT-06, OPS-11). Once a store's time was heard the wall clock means nothing any more, also while the store is away.
     """
 
-    def __init__(self, *, wall: Callable[[], float] = time, ticks: Callable[[], float] = monotonic) -> None:
+    def __init__(self, *, wall: Callable[[], float] = time.time, ticks: Callable[[], float] | None = None) -> None:
         self._wall = wall
-        self.ticks = ticks
-        self._offset = Offset(wall() - ticks(), lasts=WALL_JUMP_LASTS)
+        self.ticks = ticks or even_clock()
+        self._offset = Offset(wall() - self.ticks(), lasts=WALL_JUMP_LASTS)
         self._samples: Samples | None = None
 
     def now(self) -> float:

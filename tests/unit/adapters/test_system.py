@@ -1,8 +1,10 @@
 """SystemClock over clocks that are told what to say: the wall's slips, the store's time, and a store that is away."""
 
+from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC
+
 import pytest
 
-from doorward.adapters.system import SystemClock, SystemEntropy
+from doorward.adapters.system import SystemClock, SystemEntropy, even_clock
 from doorward.core.timekeeping import Sample
 
 EPOCH = 1_790_000_000.0
@@ -94,6 +96,41 @@ def test_drift_is_followed() -> None:
         assert machine.clock.heard(machine.sample(ahead=beat * 2 * 1e-4)) is None
         machine.true += 2
     assert machine.clock.now() == pytest.approx(machine.true + 0.36, abs=0.005)
+
+
+class Kernel:
+    """A machine that may be suspended, during which only some of its clocks go on."""
+
+    def __init__(self, *, known: set[int]) -> None:
+        self.known = known
+        self.awake = 1000.0
+        self.suspended = 0.0
+
+    def read(self, clock: int) -> float:
+        if clock not in self.known:
+            raise OSError(22, "Invalid argument")
+        return self.awake + (self.suspended if clock == CLOCK_BOOTTIME else 0.0)
+
+
+def test_after_the_machine_was_suspended_the_time_is_right_at_once() -> None:
+    """Else a token that expired meanwhile would pass until the wall clock's or the store's jump has lasted."""
+    kernel = Kernel(known={CLOCK_BOOTTIME, CLOCK_MONOTONIC})
+    clock = SystemClock(
+        wall=lambda: EPOCH + kernel.awake + kernel.suspended,
+        ticks=even_clock(kernel.read),
+    )
+    kernel.awake += 5
+    kernel.suspended += 3600
+    assert clock.now() == pytest.approx(EPOCH + 1000 + 3605)
+    assert clock.discipline() is None, "no jump"
+
+
+def test_a_kernel_without_that_clock_has_the_monotonic_one() -> None:
+    kernel = Kernel(known={CLOCK_MONOTONIC})
+    ticks = even_clock(kernel.read)
+    assert ticks() == 1000.0
+    kernel.awake += 5
+    assert ticks() == 1005.0
 
 
 def test_entropy_is_the_systems() -> None:
