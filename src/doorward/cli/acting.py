@@ -21,6 +21,10 @@ T = TypeVar("T")
 _DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
+_NAME: Final = 512
+_CAUSE: Final = 256
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: bool = False, keys: bool = True) -> T:
     """Run `work` with the configuration's store and keys open. Exits with FAILED when they can't be.
@@ -89,6 +93,26 @@ def warn_if_strange(tools: "Opened", issuer: str | None) -> None:
     """Say that nobody here has this issuer: a slash too few hits nobody, and looks done."""
     if issuer is not None and issuer not in tools.rules.issuers:
         warn(f"{issuer!r} is no issuer of this configuration, which has: {', '.join(tools.rules.issuers)}")
+
+
+def want_holdable(*, cause: str = "", **names: str | Sequence[str] | None) -> None:
+    """No store keeps what is no UTF-8 or has a NUL, and nobody is named by control characters. Exits with USAGE.
+
+    Bounded as by the admin API: a name has 1 to 512 characters, a cause at most 256.
+    """
+    from doorward.core.revocation import is_holdable
+
+    for name, given in names.items():
+        for value in () if given is None else [given] if isinstance(given, str) else given:
+            if not (0 < len(value) <= _NAME and is_holdable(value)) or _CONTROLS.search(value):
+                shown = f"--{name}" if name.islower() else name
+                fail(f"{shown} {_clipped(value)} can't be held: 1 to {_NAME} characters, no controls", code=Exit.USAGE)
+    if len(cause) > _CAUSE or not is_holdable(cause):
+        fail(f"--cause {_clipped(cause)} can't be held: at most {_CAUSE} characters of text", code=Exit.USAGE)
+
+
+def _clipped(value: str) -> str:
+    return repr(value) if len(value) <= 40 else f"{value[:40]!r}…"
 
 
 def operator() -> str:

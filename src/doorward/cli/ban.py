@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, seconds, table, warn_if_strange
+from doorward.cli.acting import act, instant, operator, seconds, table, want_holdable, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def add(
         fail(f"{address!r} is no address or network", code=Exit.USAGE)
     if network is not None and (issuer or tenant):
         fail("--issuer and --tenant go with --subject", code=Exit.USAGE)
+    want_holdable(subject=subject, issuer=issuer, tenant=tenant, cause=cause)
     life = None if duration == "forever" else seconds(duration)
     ban = Ban(
         network=network,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, record_or_warn, table, warn_if_alone
+from doorward.cli.acting import act, instant, operator, record_or_warn, table, want_holdable, warn_if_alone
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, warn
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def close(
     from doorward.service import operate
     from doorward.values.ids import new_id
     from doorward.values.revocation import Effect, Target, TargetKind
+
+    want_holdable(ID=connection)
 
     async def work(tools: "Opened") -> "Revoked":
         target = Target(kind=TargetKind.CONNECTION, value=connection)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, operator, record_or_warn, warn_if_alone, warn_if_strange
+from doorward.cli.acting import act, operator, record_or_warn, want_holdable, warn_if_alone, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 
@@ -69,6 +69,7 @@ def revoke(
         fail("name whom: --subject, --session, --token, --tenant or --issuer", code=Exit.USAGE)
     if not target.value:
         fail("the target is empty", code=Exit.USAGE)
+    want_holdable(subject=subject, session=session, token=token, issuer=issuer, tenant=tenant, role=role, cause=cause)
 
     async def work(tools: Opened) -> operate.Revoked:
         result = await operate.revoke(

@@ -10,8 +10,9 @@ from doorward.core.auditing import clean, to_json
 from doorward.core.auditing_revocations import revoked
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
+from doorward.core.revocation import can_be_held
 from doorward.core.timekeeping import instant_for_all
-from doorward.ports import Clock, Entropy, PresentNode, Store, StoreError, TokenSigner
+from doorward.ports import Clock, Entropy, PresentNode, RefusedError, Store, StoreError, TokenSigner
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
@@ -70,7 +71,8 @@ async def revoke(
     roles: tuple[str, ...] = (),
     within: float = ANSWER_WITHIN,
 ) -> Revoked:
-    """Write the revocation to the log, then wait until every worker has acted that is heard of. Raises StoreError.
+    """Write the revocation to the log, then wait until every worker has acted that is heard of. Raises StoreError; for
+    what no store can hold that is RefusedError, and nobody is told of it.
 
     `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once.
     `counts_for`: seconds after which nothing that it could refuse is valid any more.
@@ -90,6 +92,8 @@ async def revoke(
         roles=roles,
         id=id,
     )
+    if not can_be_held(revocation):
+        raise RefusedError("a revocation whose texts are too long, or no text, can't be held")
     sequence = await store.revocations.append(revocation)
     answers: Sequence[Acknowledgement] = ()
     while True:

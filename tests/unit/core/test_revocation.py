@@ -1,11 +1,13 @@
 """The one predicate: whom a revocation names, what it withdraws, and what it lets pass."""
 
+from dataclasses import replace
+from math import inf, nan
 from operator import attrgetter
 from types import SimpleNamespace
 
 import pytest
 
-from doorward.core.revocation import MEMBERS, hits, keys_of, names, refusal, roles_of
+from doorward.core.revocation import MEMBERS, can_be_held, hits, is_holdable, keys_of, names, refusal, roles_of
 from doorward.values.principal import Identity, Principal
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 from doorward.values.rules import IssuerRules
@@ -157,3 +159,19 @@ class TestRoles:
         late: Principal = principal(issued_at=T + 60)
         assert roles_of([revocation(effect=Effect.ROLES, roles=("a",))], late, "c1", ISSUERS) is None
         assert roles_of([revocation(), revocation(effect=Effect.RENEW)], ALICE, "c1", ISSUERS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "holdable"),
+    [("", True), ("alice", True), ("\U0001f600" * 512, True), ("x" * 2049, False), ("a\0b", False), ("\ud800", False)],
+)
+def test_what_every_store_can_hold(text: str, holdable: bool) -> None:
+    assert is_holdable(text) is holdable
+
+
+def test_a_revocation_without_an_end_is_held_by_none() -> None:
+    one = Revocation(Target(TargetKind.IDENTITY, "alice"), 0.0, Effect.CLOSE, "test", 100.0)
+    assert can_be_held(one)
+    assert not can_be_held(replace(one, expires_at=inf))
+    assert not can_be_held(replace(one, instant=nan))
+    assert not can_be_held(replace(one, target=Target(TargetKind.IDENTITY, "alice", tenant="\udcff")))

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from doorward.ports import PresentNode, StoreError
+from doorward.ports import PresentNode, RefusedError, StoreError
 from doorward.service import operate
 from doorward.service.live import Live
 from doorward.testing import START
@@ -356,3 +357,14 @@ async def test_a_mass_of_connections_leaves_the_loop_to_others_in_between() -> N
     await world.follower.act_now()
     assert {16, 32, 48, 64} <= closed
     closed.update(range(-70, 0))  # no more turns
+
+
+@pytest.mark.parametrize(
+    "more", [{"cause": "\udcff"}, {"by": "a\0b"}, {"target": subject("\udcff")}, {"roles": ("fine", "x" * 3000)}]
+)
+async def test_what_no_store_can_hold_is_refused_and_nobody_is_told(more: dict[str, Any]) -> None:
+    world = World()
+    asked: dict[str, Any] = {"id": "r1", "target": subject("bob"), "cause": "test", "by": "test"} | more
+    with pytest.raises(RefusedError):
+        await operate.revoke(world.store, world.clock, effect=Effect.CLOSE, counts_for=60.0, **asked)
+    assert list(await world.store.revocations.read(after=0)) == []

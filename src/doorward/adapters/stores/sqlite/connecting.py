@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from doorward.ports import StoreError
+from doorward.ports import RefusedError, StoreError
 
 Connect = Callable[[], sqlite3.Connection]
 
@@ -72,7 +72,9 @@ def store_error(error: Exception) -> Exception:
     """What the caller gets: StoreError for all that SQLite or the system says, a bug as it is."""
     if isinstance(error, sqlite3.Error):
         told = StoreError(f"{error} ({getattr(error, 'sqlite_errorname', 'no code')})")
-    elif isinstance(error, OSError | UnicodeError | OverflowError):
+    elif isinstance(error, UnicodeError | OverflowError):
+        told = RefusedError(f"{type(error).__name__}: {error}")
+    elif isinstance(error, OSError):
         told = StoreError(f"{type(error).__name__}: {error}")
     else:
         return error
