@@ -45,7 +45,14 @@ async def check_server(line: Line) -> None:
         await line.ask("EVAL", "return 1", 0)
     except ResponseError as error:
         raise StoreError(f"Lua scripts are refused: {error}. Give the user +@scripting (ACL SETUSER)") from None
-    line.life = f"{told.get('run_id', '')}/{told.get('master_replid', '')}"
+    life = told.get("run_id", ""), told.get("master_replid", "")
+    if not any(life):
+        # After a restart from a snapshot it would be taken for the same, with tickets that were spent since.
+        raise StoreError(
+            "its INFO tells neither run_id nor master_replid, so nobody could see that it was restarted: it must be "
+            "Redis or Valkey itself, and no proxy before it may take them out"
+        )
+    line.life = "/".join(life)
 
 
 def read_sections(answer: object) -> Mapping[str, str]:
