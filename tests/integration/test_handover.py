@@ -3,8 +3,9 @@
 import asyncio
 import re
 import signal
+import sqlite3
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -147,3 +148,24 @@ async def test_without_a_successor_all_are_told_to_come_back(tmp_path) -> None:
 
 async def _true(value: bool) -> bool:
     return value
+
+
+async def test_a_revocation_during_a_handover_is_proven_on_both(tmp_path) -> None:
+    """Each goes by a number of its own, so that one's answer does not stand for the other's."""
+    async with running(tmp_path, server={"drain_timeout": "120s", "node": "gw-1"}) as gateway:
+        first, *others = [await gateway.connect(token=gateway.token("mallory", 600.0)) for _ in range(INSIDE)]
+        gateway.tell(signal.SIGTERM)
+        await told_to_come_back(first)
+        await gateway.start()
+        await gateway.until(lambda: _said(gateway, "the next process has the port"))
+        new = await gateway.connect(token=gateway.token("mallory", 600.0))
+        code, printed = await gateway.cli("revoke", "--subject", "mallory")
+        assert code == 0, printed
+        assert "on 1 of 1 node in" in printed
+        revoked = (4002, "doorward:revoked")
+        ends = [await client.closed(WITHIN) for client in (new, *others)]
+        assert ends[0] == revoked
+        assert ends[-1] == revoked, "its turn to be drained comes much later"
+        with closing(sqlite3.connect(tmp_path / "doorward.db")) as asking:
+            answers = asking.execute("SELECT node, worker, closed FROM acknowledgements ORDER BY worker").fetchall()
+        assert answers == [("gw-1", 1, ends.count(revoked) - 1), ("gw-1", 2, 1)]

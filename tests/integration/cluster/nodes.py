@@ -31,6 +31,7 @@ ROUTES: list[Config] = [
 ]
 _SUMMARY = re.compile(r"closed (\d+) connections? on (\d+) of (\d+) nodes? in \d+ ms")
 _SILENT = re.compile(r"no answer from ([^;\n]+)")
+_UNHEARD = re.compile(r"(\S+) not heard of for \d+ s")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Printed:
     def silent(self) -> list[str]:
         found = _SILENT.search(self.text)
         return found[1].split(", ") if found else []
+
+    @property
+    def unheard(self) -> list[str]:
+        return _UNHEARD.findall(self.text)
 
     @property
     def is_durable(self) -> bool:
@@ -187,7 +192,9 @@ class Cluster:
         printed = Printed(code, text, begun, time.monotonic())
         if _SUMMARY.search(text):
             self.ledger.revoked[subject] = token
-            self.ledger.answered[subject] = [(one, one.pid) for one in self.alive if one.name not in printed.silent]
+            self.ledger.answered[subject] = [
+                (one, one.pid) for one in self.alive if one.name not in [*printed.silent, *printed.unheard]
+            ]
         return printed
 
     # what stands in the stores

@@ -48,7 +48,7 @@ async def never_in_while_it_starts(node: Node, token: str) -> None:
         await starting
 
 
-async def a_node_dies(folder: Path, **stores: Any) -> None:
+async def a_node_dies(folder: Path, *, forgotten: bool, **stores: Any) -> None:
     async with clustered(folder, nodes=3, **stores) as cluster:
         first, second, third = cluster.nodes
         token = cluster.token("few")
@@ -78,11 +78,16 @@ async def a_node_dies(folder: Path, **stores: Any) -> None:
         inside[2] = await cluster.comes_in(first, token)
         for node in (first, second):
             assert await node.status("/few", token=token) == 429, "one place came free, not two"
-        await until(lambda: _all_answer(cluster), "it is expected no longer")
+        await until(lambda: _all_answer_or_are_lost(cluster), "it is waited for no longer")
 
         away = cluster.token("while it was away")
         printed = await cluster.revoke("while it was away")
-        assert (printed.code, printed.figures) == (0, (0, 2, 2)), printed.text
+        assert (printed.code, printed.figures, printed.unheard) == (1, (0, 2, 3), ["gw-3"]), printed.text
+        if forgotten:
+            code, text = await cluster.operator.cli("connections", "forget-node", "gw-3")
+            assert code == 0, text
+            printed = await cluster.revoke(cluster.fresh("asked"))
+            assert (printed.code, printed.figures) == (0, (0, 2, 2)), printed.text
         await never_in_while_it_starts(third, away)
         printed = await cluster.revoke("all three again")
         assert (printed.code, printed.figures) == (0, (0, 3, 3)), printed.text
@@ -91,16 +96,18 @@ async def a_node_dies(folder: Path, **stores: Any) -> None:
         await cluster.holds()
 
 
-async def _all_answer(cluster: Cluster) -> bool:
-    return (await cluster.revoke(cluster.fresh("asked"))).code == 0
+async def _all_answer_or_are_lost(cluster: Cluster) -> bool:
+    return not (await cluster.revoke(cluster.fresh("asked"))).silent
 
 
 @pytest.mark.timeout(240)
 async def test_a_node(postgres: Postgres, database: str, redis: RedisServer, tmp_path: Path) -> None:
     """Over PostgreSQL and Redis, and over PostgreSQL alone: beside each other, for both wait for leases."""
     async with asyncio.TaskGroup() as both:
-        both.create_task(a_node_dies(tmp_path / "with-redis", store_url=database, cluster_url=redis.url))
-        both.create_task(a_node_dies(tmp_path / "alone", store_url=postgres.database()))
+        both.create_task(
+            a_node_dies(tmp_path / "with-redis", forgotten=True, store_url=database, cluster_url=redis.url)
+        )
+        both.create_task(a_node_dies(tmp_path / "alone", forgotten=False, store_url=postgres.database()))
 
 
 # ---- Redis
