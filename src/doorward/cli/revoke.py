@@ -106,6 +106,8 @@ def revoke(
         for identity in result.identities:
             hit_issuer, hit_subject, hit_tenant = identity.split("|", 2)
             typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
+    for one in result.unheard:
+        say_next(f"only if {one.node} is gone for good: doorward connections forget-node {one.node}")
     if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):
         say_next(nobody)
     raise typer.Exit(Exit.DONE if result.is_proven else Exit.FAILED)
