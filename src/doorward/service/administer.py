@@ -5,6 +5,8 @@ pages stands on exactly one of them. Long lists are gone through in slices, sinc
 """
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -51,7 +53,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A revocation that is asked for. `key` is the asker's own name for it ("": none): asked twice, it is done once."""
+    """A revocation that is asked for. `key` is the id that it shall have ("": a new one): asked twice, it is done once.
+    One that somebody chose goes through `id_of`."""
 
     target: Target
     effect: Effect = Effect.CLOSE
@@ -243,6 +246,12 @@ class Administration:
 def by_line(administrator: Administrator) -> str:
     """Who did it, as the log and a ban keep it."""
     return f"{administrator.name} (admin token {administrator.token_id})"
+
+
+def id_of(key: str, *, of: str) -> str:
+    """The revocation's id for the key that an administrator of this name chose. Nobody's key is the id of a revocation
+    of another's, or of one that a node will make: whose id is known already is taken for done."""
+    return new_id(hashlib.sha256(json.dumps(["idempotency-key", of, key]).encode()).digest()[:16])
 
 
 def covers(old: Ban, new: Ban) -> bool:

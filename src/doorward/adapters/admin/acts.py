@@ -14,7 +14,7 @@ from doorward.adapters.admin.models import last
 from doorward.adapters.admin.operations import Answered, Call, Failed, Operation
 from doorward.core.administering import is_recent
 from doorward.core.auditing import mask
-from doorward.service.administer import Done, KeyTaken, Order, by_line
+from doorward.service.administer import Done, KeyTaken, Order, by_line, id_of
 from doorward.values.administrator import AdminRole
 from doorward.values.ban import Ban
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
@@ -44,7 +44,7 @@ async def connection(call: Call) -> Answered | Failed:
 
 async def close(call: Call) -> Answered | Failed:
     asked: bodies.CloseAsked = call.body or bodies.CloseAsked()
-    done = await call.administration.close(call.id, cause=asked.cause, key=call.key, by=by_line(call.administrator))
+    done = await call.administration.close(call.id, cause=asked.cause, key=_id(call), by=by_line(call.administrator))
     if isinstance(done, KeyTaken):
         return _taken(done)
     result = done.result
@@ -91,12 +91,16 @@ async def revoke(call: Call) -> Answered | Failed:
         effect=Effect(asked.effect),
         roles=tuple(dict.fromkeys(asked.roles)) if isinstance(asked, RolesAsked) else (),
         cause=asked.cause,
-        key=call.key,
+        key=_id(call),
     )
     done = await call.administration.revoke(order, by=by_line(call.administrator))
     if isinstance(done, KeyTaken):
         return _taken(done)
     return Answered(201, shown.outcome(done), location=f"/api/revocations/{done.revocation.id}", did=_did(done))
+
+
+def _id(call: Call) -> str:
+    return id_of(call.key, of=call.administrator.name) if call.key else ""
 
 
 def _target(asked: bodies.SomebodysTarget | TenantTarget | IssuerTarget) -> Target:

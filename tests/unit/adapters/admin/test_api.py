@@ -12,7 +12,7 @@ from doorward.adapters.admin import AdminApp, Api
 from doorward.adapters.admin.acts import OPERATIONS
 from doorward.core.administering import read_admin_token
 from doorward.ports import PresentConnection, PresentNode, StoreError
-from doorward.service.administer import Done, KeyTaken, Order, Page, Told
+from doorward.service.administer import Done, KeyTaken, Order, Page, Told, id_of
 from doorward.service.operate import Revoked
 from doorward.service.overview import Counted, Overview, WorkerSeen
 from doorward.values.administrator import Administrator, AdminRole
@@ -346,7 +346,7 @@ async def test_a_connection_is_closed() -> None:
     by = "ops (admin token j1)"
     assert site.administration.asked == [
         ("close", "c1", "operator", "", by),
-        ("close", "c1", "noise", "0123456789abcdef", by),
+        ("close", "c1", "noise", id_of("0123456789abcdef", of="ops"), by),
     ]
     assert [status for status, _ in site.administrators.acts] == [200, 200]
     site.administration.done = Done(replace(REVOKED, closed=0, silent=()), REVOCATION, again=False)
@@ -364,7 +364,9 @@ async def test_a_revocation() -> None:
         "cause": "moved",
     }
     answer = await site.ask("POST", "/api/revocations", JSON, ("idempotency-key", "k" * 22), body=body)
-    order = Order(Target(TargetKind.IDENTITY, "alice", None, "acme"), Effect.ROLES, ("a", "b"), "moved", "k" * 22)
+    order = Order(
+        Target(TargetKind.IDENTITY, "alice", None, "acme"), Effect.ROLES, ("a", "b"), "moved", id_of("k" * 22, of="ops")
+    )
     assert site.administration.asked == [("revoke", order, "ops (admin token j1)")]
     assert (answer.status, answer.one("location")) == (201, f"/api/revocations/{REVOCATION.id}")
     told = answer.json
@@ -383,6 +385,19 @@ async def test_a_revocation() -> None:
         "close identity alice: operator; before: none; "
         f"after: revocation {REVOCATION.id}, closed 2, asked 0, silent gw2"
     )
+
+
+async def test_a_key_is_its_askers_own() -> None:
+    """Else who guesses the id of a revocation to come could have it taken for one that was made already."""
+    key = "replaced-" + "c" * 22
+    site = Site()
+    for who in (OPERATOR, replace(OPERATOR, token_id="j2"), replace(OPERATOR, name="eve")):
+        site.administrators.says = who
+        await site.ask("POST", "/api/connections/c1/close", ("idempotency-key", key))
+    first, renewed, eves = (asked[3] for asked in site.administration.asked)
+    assert first == renewed != eves
+    assert key not in (first, eves)
+    assert len(first) == len(eves) == 22
 
 
 async def test_a_key_that_is_another_revocations_is_422() -> None:
