@@ -20,6 +20,8 @@ from doorward.values.ban import Ban
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
 STEP_UP: Final = Failed(401)
+NARROW: Final = {4: 16, 6: 32}
+"""By the version of IP: a ban whose prefix is shorter wants a token issued lately. /0 keeps everybody out."""
 SLICE: Final = 128
 """Rows that are made ready to be shown in one turn of the loop: a thousand would hold it for ten milliseconds."""
 
@@ -136,11 +138,18 @@ async def bans(call: Call) -> Answered:
     return Answered(200, models.Bans(bans=rows, next=None if row is None else row.id))
 
 
-async def ban(call: Call) -> Answered:
+async def ban(call: Call) -> Answered | Failed:
     asked: AddressBanAsked | bodies.SubjectBanAsked = call.body
     now = call.administration.now
+    network = ip_network(asked.address, strict=False) if isinstance(asked, AddressBanAsked) else None
+    if (
+        network is not None
+        and network.prefixlen < NARROW[network.version]
+        and not is_recent(call.administrator, now=now)
+    ):
+        return STEP_UP
     wanted = Ban(
-        network=ip_network(asked.address, strict=False) if isinstance(asked, AddressBanAsked) else None,
+        network=network,
         subject=None,
         issuer=None,
         tenant=None,
@@ -263,6 +272,7 @@ OPERATIONS: Final = (
         {201: ("The ban.", models.Ban), 200: ("One that says the same, for as long, was there.", models.Ban)},
         role=AdminRole.OPERATOR,
         body=TypeAdapter(bodies.BanAsked),
+        recent=True,
     ),
     Operation(
         "DELETE",

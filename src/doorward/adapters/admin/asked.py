@@ -194,8 +194,14 @@ def _whole(value: Any) -> Any:
 Life = Annotated[int, Field(ge=1, le=YEARS), BeforeValidator(_whole)]
 
 
+_NETWORK_IS: Final = (
+    "An address, or a network as 203.0.113.0/24. One larger than /16, IPv6 /32, wants a token issued within the "
+    "last 15 minutes."
+)
+
+
 class AddressBanAsked(Asked):
-    address: Network = Field(description="An address, or a network as 203.0.113.0/24.")
+    address: Network = Field(description=_NETWORK_IS)
     expires_in: Life | None = Field(DAY, description="Seconds; null: for ever.")
     cause: Why = Field("operator", description="Why, for the audit.")
 

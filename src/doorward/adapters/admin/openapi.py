@@ -16,7 +16,7 @@ PATH: Final = "/openapi.json"
 _REF: Final = "#/components/schemas/{model}"
 _PROBLEMS: Final = {
     400: "A parameter, header or member of the body is not as described.",
-    401: "No admin token, or none that is good now. For what ends a whole tenant or issuer: none issued lately.",
+    401: "No admin token, or none that is good now. For a whole tenant, issuer or large network: none issued lately.",
     403: "The token is a viewer's, or a page of another site sent the request.",
     404: "There is no such thing.",
     405: "Not at this path.",

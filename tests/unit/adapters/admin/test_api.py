@@ -243,6 +243,27 @@ async def test_what_is_wide_wants_a_token_of_late(kind: str) -> None:
     assert (await Site().ask("POST", "/api/revocations", JSON, body=order)).status == 201
 
 
+@pytest.mark.parametrize(
+    ("network", "wide"),
+    [
+        ("0.0.0.0/0", True),
+        ("10.0.0.0/15", True),
+        ("10.0.0.0/16", False),
+        ("::/0", True),
+        ("2001:db8::/31", True),
+        ("2001:db8::/32", False),
+        ("2001:db8::1", False),
+    ],
+)
+async def test_so_does_a_ban_of_a_wide_network(network: str, wide: bool) -> None:
+    site = Site(replace(OPERATOR, issued_at=NOW - 901))
+    answer = await site.ask("POST", "/api/bans", JSON, body={"address": network})
+    assert answer.status == (401 if wide else 201)
+    assert ("max_age=900" in (answer.one("www-authenticate") or "")) is wide
+    assert bool(site.administration.asked) is not wide
+    assert (await Site().ask("POST", "/api/bans", JSON, body={"address": network})).status == 201
+
+
 # ---- what is there
 
 
