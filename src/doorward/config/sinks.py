@@ -7,6 +7,7 @@ from doorward.adapters.audit.floods import Floods
 from doorward.adapters.audit.handoff import Handoff
 from doorward.adapters.audit.jsonlines import JsonLines, path_of_worker
 from doorward.adapters.audit.plain import PlainStream
+from doorward.adapters.audit.printing import printer_to
 from doorward.adapters.audit.store import StoreLines
 from doorward.adapters.gateway.parts import StartError
 from doorward.config.config import Config
@@ -42,8 +43,10 @@ class Sinks:
         self._files: list[Handoff] = []
         self._found = None
         self._after = 0
-        plain = Handoff(PlainStream(sys.stderr), name="the plain log", report=note)
-        self._sinks: list[AuditSink] = [metrics, Floods(plain, clock=clock)]
+        plain = Handoff(PlainStream(printer_to(sys.stderr)), name="the plain log", report=note)
+        # who can be refused at all must not shut the door to others, by a line to a standard error that nobody reads
+        self._copy = Floods(plain, clock=clock)
+        self._sinks: list[AuditSink] = [metrics]
         if config.audit_file is not None:
             path = path_of_worker(config.audit_file, number)
             try:
@@ -62,6 +65,7 @@ class Sinks:
         events.go_on_after(self._after)
         for sink in self._sinks:
             events.subscribe(sink)
+        events.subscribe(self._copy, copy=True)
         if self._found is not None:
             events.emit(self._found)
 

@@ -26,11 +26,15 @@ class Events:
         self._report = unfailing(report)
         self._sequence = 0
         self._sinks: list[AuditSink] = []
+        self._copies: set[int] = set()  # places of sinks
         self._lost: dict[int, int] = {}
         self._pending: list[AuditEvent] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def subscribe(self, sink: AuditSink) -> None:
+    def subscribe(self, sink: AuditSink, *, copy: bool = False) -> None:
+        """`copy`: what it gets is recorded elsewhere as well, so nobody is refused where it fails."""
+        if copy:
+            self._copies.add(len(self._sinks))
         self._sinks.append(sink)
 
     def go_on_after(self, sequence: int) -> None:
@@ -109,7 +113,7 @@ class Events:
     @property
     def losing(self) -> bool:
         """Is a sink failing right now? New handshakes are then refused, for nothing may pass unrecorded (LOG-07)."""
-        return bool(self._lost)
+        return not self._lost.keys() <= self._copies
 
     def close(self) -> None:
         self.flush()

@@ -25,6 +25,20 @@ def unwritten(line: str) -> None:
     raise BrokenPipeError(32, "Broken pipe")
 
 
+def test_a_copy_that_fails_refuses_nobody_and_is_told_its_gap() -> None:
+    good, copy = Sink(), Sink(BrokenPipeError(32, "Broken pipe"))
+    events = stream(good)
+    events.subscribe(copy, copy=True)
+    events.emit(AuditEvent(kind=EventKind.STARTED, outcome=Outcome.DONE))
+    events.flush()
+    assert not events.losing
+    good.error, copy.error = OSError(28, "No space left"), None
+    events.emit(AuditEvent(kind=EventKind.STOPPED, outcome=Outcome.DONE))
+    events.flush()
+    assert events.losing
+    assert copy.kinds == [EventKind.GAP, EventKind.STOPPED]
+
+
 def stream(*sinks: Sink) -> Events:
     events = Events(clock=FakeClock(), node="gw", worker=1, report=unwritten)
     for sink in sinks:
