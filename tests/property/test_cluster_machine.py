@@ -42,6 +42,7 @@ class Cluster(RuleBasedStateMachine):
     make: ClassVar[Make]
     forgets: ClassVar[bool] = False
     time: ClassVar[float] = NOW
+    settling: ClassVar[float] = 0.0  # seconds for which a forgetful store may give no places: in the next example too
 
     def where(self) -> tuple[Any, ...]:
         raise NotImplementedError
@@ -57,7 +58,6 @@ class Cluster(RuleBasedStateMachine):
         self.left: dict[str, tuple[str, str, float]] = {}  # a dead node's: node, subject, seconds that it may count
         self.revoked: dict[str, tuple[str, float]] = {}  # subject -> id, instant
         self.connections = count()
-        self.settling = 0.0  # seconds for which a forgetful store may give no places
         for name in NAMES[:2]:
             self.start(name)
 
@@ -99,7 +99,7 @@ class Cluster(RuleBasedStateMachine):
             for node in self.living:
                 assert self.ask(node, "beat")
             if self.living:
-                self.settling = max(0.0, self.settling - BEAT)
+                type(self).settling = max(0.0, self.settling - BEAT)
                 self.left = {name: (node, subject, left - BEAT) for name, (node, subject, left) in self.left.items()}
 
     @precondition(lambda self: self.forgets)
@@ -116,7 +116,7 @@ class Cluster(RuleBasedStateMachine):
         else:
             redis().flush()
         self.put_by = dict.fromkeys(self.put_by, False)
-        self.settling = LEASED
+        type(self).settling = LEASED
 
     # tickets
 
