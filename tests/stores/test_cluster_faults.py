@@ -8,13 +8,15 @@ import pytest
 
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.redis.feed import KEPT, STREAM
-from doorward.ports import LogBehindError, Store, StoreError
+from doorward.ports import LogBehindError, RefusedError, Store, StoreError
+from doorward.service.withdrawals import Withdrawals
+from doorward.values.principal import Identity
 from doorward.values.revocation import Revocation
 from tests.servers.postgres import Postgres
 from tests.servers.postgres import running as running_postgres
 from tests.servers.redis import RedisServer, running_redis
 from tests.stores.cluster_ground import Node
-from tests.stores.grounds import StillClock
+from tests.stores.grounds import NOW, StillClock
 from tests.stores.made import acknowledgement, ban, revocation
 
 pytestmark = pytest.mark.servers
@@ -41,10 +43,11 @@ class Nodes:
         self.url = url
         self.redis = redis
         self.clock = StillClock()
+        self.durable: dict[str, PostgresStore] = {}
         self._opened: list[Node] = []
 
     async def node(self, name: str, *, follows: bool = True) -> Node:
-        durable = PostgresStore(self.url, clock=self.clock, process=name, own_time=True)
+        durable = self.durable[name] = PostgresStore(self.url, clock=self.clock, process=name, own_time=True)
         node = Node(durable, self.redis.url, process=name, clock=self.clock, follows=follows)
         await node.open()
         self._opened.append(node)
@@ -193,6 +196,67 @@ async def test_a_stream_that_can_not_be_added_to_is_begun_anew(nodes: Nodes, com
     assert await a.revocations.append(revocation(id="r1")) == 1
     assert [one.id for one in await b.revocations.read(after=0)] == ["r1"]
     assert nodes.redis.ask("TYPE", STREAM) == b"stream"
+
+
+async def test_keys_that_somebody_made_another_type_close_no_door_for_long(postgres: Postgres, nodes: Nodes) -> None:
+    a, b = await nodes.node("a:0"), await nodes.node("b:0")
+    assert await a.revocations.append(revocation(id="r1")) == 1
+    for key in (STREAM, KEPT):
+        nodes.redis.ask("SET", key, "text")
+    assert [one.id for one in await b.revocations.read(after=0)] == ["r1"]
+    assert nodes.redis.ask("TYPE", STREAM) == b"stream"
+    postgres.kill()
+    try:
+        nodes.redis.ask("SET", KEPT, "text")
+        assert await a.revocations.append(revocation(id="r2")) == 0
+        await knows(b, "r2")
+    finally:
+        postgres.start()
+    await reads(b, "r1", "r2")
+
+
+async def test_a_ban_counts_after_the_database_was_made_anew(postgres: Postgres, nodes: Nodes) -> None:
+    a = await nodes.node("a:0")
+    for number in range(5):
+        await a.bans.add(ban(subject=f"s{number}", network=None))
+    await a.close()
+    nodes.url = postgres.database()
+    a, b = await nodes.node("a:0"), await nodes.node("b:0")
+    withdrawals = Withdrawals(b.revocations, b.bans, nodes.clock)
+    who = Identity("https://login.example.com/", "mallory", "")
+    assert await withdrawals.ban_on_identity(who, now=NOW) is None
+    await a.bans.add(ban(subject="mallory", issuer=None, tenant=None, network=None, expires_at=None))
+    assert await withdrawals.ban_on_identity(who, now=NOW) is not None
+
+
+async def test_one_that_got_the_number_of_one_that_a_failover_lost_is_acted_on(
+    postgres: Postgres, nodes: Nodes
+) -> None:
+    a, b = await nodes.node("a:0"), await nodes.node("b:0")
+    for number in range(1, 4):
+        await a.revocations.append(revocation(id=f"r{number}"))
+    await reads(b, "r1", "r2", "r3")
+    name = nodes.url.rsplit("/", 1)[1].split("?")[0]
+    postgres.sql("DELETE FROM doorward_revocations WHERE sequence = 3", database=name)
+    postgres.sql("UPDATE doorward_numbers SET value = 2 WHERE name = 'revocations'", database=name)
+    command = await nodes.node("command", follows=False)
+    assert await command.revocations.append(revocation(id="mallory")) == 3
+    assert await a.revocations.append(revocation(id="trudy")) == 4
+    for node in (a, b):
+        await knows(node, "mallory", "trudy")
+        with pytest.raises(LogBehindError, match="Start this node again"):
+            await node.revocations.read(after=0)
+
+
+async def test_what_postgresql_refuses_is_refused_and_told_to_nobody(nodes: Nodes) -> None:
+    a, b = await nodes.node("a:0"), await nodes.node("b:0")
+    with pytest.raises(RefusedError):
+        await nodes.durable["a:0"].revocations.append(revocation(id="bad", cause="a\0b"))
+    for cause in ("\udcff", "a\0b"):
+        with pytest.raises(RefusedError):
+            await a.revocations.append(revocation(id="bad", cause=cause))
+    assert await a.revocations.append(revocation(id="r1")) == 1
+    await reads(b, "r1")
 
 
 async def test_word_of_it_comes_by_itself_and_a_ban_counts_at_once(nodes: Nodes) -> None:

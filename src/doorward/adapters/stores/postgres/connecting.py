@@ -13,7 +13,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from doorward.adapters.stores.postgres.url import fault
-from doorward.ports import StoreError
+from doorward.ports import RefusedError, StoreError
 from doorward.values.secret import Secret
 
 Row = tuple[Any, ...]
@@ -47,6 +47,7 @@ SELECT set_config('statement_timeout', '{STATEMENT_WITHIN * 1000:.0f}', false),
 """
 # 40001 serialization_failure, 40P01 deadlock_detected: rolled back whole, so it may be done anew.
 _AGAIN: Final = frozenset({"40001", "40P01"})
+_REFUSED: Final = frozenset({"22", "54"})  # classes: a value that it can't hold, or one over its limits
 # 25006: it has become a replica. 26000, 0A000: what was prepared is gone or has changed. 57P…: it is shutting down.
 _SPOIL: Final = frozenset({"25006", "26000", "0A000", "57P01", "57P02", "57P03", "57P05"})
 
@@ -165,10 +166,12 @@ def told(error: Exception) -> Exception:
     Only the first line of what the server says, for the others quote values; of libpq's own, all lines.
     """
     match error:
+        case psycopg.Error(sqlstate=str(state)) if state[:2] in _REFUSED:
+            return RefusedError(f"PostgreSQL: {error.diag.message_primary or type(error).__name__} ({state})")
         case psycopg.Error(sqlstate=str(state)):
             return StoreError(f"PostgreSQL: {error.diag.message_primary or type(error).__name__} ({state})")
         case psycopg.DataError():
-            return StoreError("PostgreSQL can't hold this value")
+            return RefusedError("PostgreSQL can't hold this value")
         case psycopg.Error():
             words = "; ".join(line.strip() for line in str(error).splitlines() if line)
             # our log masks what follows the word "password"
@@ -177,7 +180,7 @@ def told(error: Exception) -> Exception:
             )
             return StoreError(f"PostgreSQL: {words}")
         case UnicodeError() | OverflowError():
-            return StoreError(f"PostgreSQL can't hold this value ({type(error).__name__})")
+            return RefusedError(f"PostgreSQL can't hold this value ({type(error).__name__})")
         case OSError():
             return StoreError(f"{type(error).__name__}: {error.strerror or error}")
         case _:
