@@ -339,7 +339,7 @@ async def test_what_it_can_not_hold_is_an_error_and_spoils_nobody_elses(ground: 
         store.audit.append([(event(subject=text), "line")]),
         return_exceptions=True,
     )
-    assert [type(answer).__name__ for answer in answers] == ["int", "StoreError", "int", "StoreError"]
+    assert [type(answer).__name__ for answer in answers] == ["int", "RefusedError", "int", "RefusedError"]
     assert [one.target.value for one in await store.revocations.read(after=0)] == ["before", "after"]
 
 

@@ -8,8 +8,8 @@ from doorward.values.audit import AuditEvent
 
 _APPEND: Final = """
 WITH taken AS (
-    UPDATE doorward_numbers SET value = value + cardinality($1::float8[]) WHERE name = 'audit'
-    RETURNING value - cardinality($1::float8[]) AS before
+    UPDATE doorward_numbers SET value = value + pg_catalog.cardinality($1::float8[]) WHERE name = 'audit'
+    RETURNING value - pg_catalog.cardinality($1::float8[]) AS before
 )
 INSERT INTO doorward_audit (id, at, kind, subject, reason, line)
 SELECT taken.before + batch.place, batch.at, batch.kind, batch.subject, batch.reason, batch.line

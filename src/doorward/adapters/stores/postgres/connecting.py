@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import Literal
 
 from doorward.adapters.stores.postgres.url import fault
 from doorward.ports import RefusedError, StoreError
@@ -26,12 +27,20 @@ LOCK_WITHIN: Final = 1.0
 OLDEST: Final = 130000  # 13: the oldest that is still looked after
 _DEFAULTS: Final = {
     "application_name": "doorward",
+    "hostaddr": "",  # else PGHOSTADDR, or what PGSERVICE stands for, would be where we go
     "gssencmode": "disable",  # else each connection begins by asking for it
     "keepalives_idle": "5",
     "keepalives_interval": "2",
     "keepalives_count": "2",
     "tcp_user_timeout": "4000",
 }
+# Where names are looked for: pg_catalog (first, because it is not named), then our schema, and nowhere else. What is
+# temporary would come before both, so it is named, last.
+_PATH: Final = "SELECT pg_catalog.set_config('search_path', {path}, false);"
+_FOUND_PATH: Final = """
+CASE WHEN pg_catalog.current_schema() IS NULL THEN ''
+     ELSE pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()) END
+"""
 # Those that a database or a role may have set otherwise. Commits that must last wait for the flush; where somebody has
 # asked for more than that, for a replica's, it stays so.
 _SETTINGS: Final = f"""
@@ -68,7 +77,13 @@ class Place:
         several = "," in f"{given.get('host', '')}{given.get('hostaddr', '')}"
         defaults = _DEFAULTS | ({"target_session_attrs": "read-write"} if several else {})
         self._conninfo = Secret(make_conninfo("", **(defaults | given)))
+        self._path = _FOUND_PATH
         self.name = f"PostgreSQL at {given.get('host') or 'this machine'}"
+
+    def settle(self, schema: str) -> None:
+        """Every connection from now on is for that schema, whatever others are made, and whichever would be found."""
+        quoted = schema.replace('"', '""')
+        self._path = Literal(f'"{quoted}", pg_temp').as_string()
 
     async def connect(self) -> Connection:
         """A new connection, within CONNECT_WITHIN; each statement commits, and is prepared the first time.
@@ -80,7 +95,7 @@ class Place:
             settling = Cut(connection, within=CONNECT_WITHIN)
             try:
                 async with settling:
-                    await connection.execute(_SETTINGS, prepare=False)
+                    await connection.execute((_PATH.format(path=self._path) + _SETTINGS).encode(), prepare=False)
             except psycopg.Error as error:
                 await end(connection)
                 # One that was let in and ended at once: somebody ends sessions, and the next may well stay.

@@ -11,7 +11,7 @@ from doorward.ports import StoredKey
 _KEYS: Final = """
 SELECT key_id, algorithm, public_jwk, wrapped, active_from, retired_at FROM doorward_keys ORDER BY active_from, key_id
 """
-_ADD: Final = "SELECT doorward_add_key($1, $2, $3, $4, $5::float8, $6::float8, $7::float8)"
+_ADD: Final = "SELECT doorward_add_key($1::text, $2::text, $3::text, $4::bytea, $5::float8, $6::float8, $7::float8)"
 
 
 class PostgresKeys:

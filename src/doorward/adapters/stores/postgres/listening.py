@@ -1,9 +1,12 @@
 """A connection of its own that hears what was committed elsewhere. It heals by itself; until then nobody is told "no".
 
-What may have been missed while it was away counts as heard.
+What may have been missed while it was away counts as heard. Every role of the database may notify: what is heard is a
+hint to look, never a number to go by, and neither what it says nor how much there is of it ends the listening.
 """
 
 import asyncio
+from contextlib import aclosing, suppress
+from math import inf
 from random import SystemRandom
 from typing import Final
 
@@ -18,11 +21,14 @@ _BEAT: Final = 1.0  # a silent connection is asked whether it is still there
 _ANSWERS_WITHIN: Final = 1.5
 _PAUSE: Final = 0.05
 _LONGEST: Final = 1.0
+_TOGETHER: Final = 0.01  # what is heard within this counts once: so often is the log read for it, at most
+_MOST: Final = 2_000  # in one beat; of more it hears nothing for a while, and whoever reads the log looks unasked
+_DIGITS: Final = 18
 _chance = SystemRandom()
 
 
 class Listener:
-    """`newest` is the newest sequence that was heard of; `lives` grows each time that listening begins anew."""
+    """`heard` grows when there may be something to read; `lives` each time that listening begins anew."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -30,7 +36,11 @@ class Listener:
         self._connection: Connection | None = None
         self._closing = False
         self._woken: asyncio.Future[None] | None = None
-        self.newest = 0
+        self._pending = False  # something was heard while it rests
+        self._resting: asyncio.TimerHandle | None = None
+        self._hint = 0.0  # the newest sequence that is spoken of and was not read; infinite for what is none
+        self._read_to = 0
+        self.heard = 0
         self.lives = 0
         self.listens = False
 
@@ -45,6 +55,9 @@ class Listener:
 
     async def close(self) -> None:
         self._closing, self.listens = True, False
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
         if self._connection is not None:
@@ -82,22 +95,37 @@ class Listener:
                     self._connection = await self._begin()
                     pause = _PAUSE
                 await self._listen(self._connection)
-            except (psycopg.Error, OSError):
-                self.listens = False
-                await end(self._connection)
-                self._connection = None
             except StoreError as error:
                 # Its own end is noticed here first, while nobody else has anything to ask.
                 self._link.doubt(str(error))
+            except _FloodedError:
+                await self._drop()
+                pause = _LONGEST
+            except (psycopg.Error, OSError):
+                await self._drop()
+            except Exception as error:  # noqa: BLE001 - a bug of ours: told, and the listening begun anew
+                with suppress(Exception):
+                    self._link.fault("postgres listening", error)
+                await self._drop()
+                pause = _LONGEST
             if self._connection is None and not self._closing:
                 await self._rest(pause * _chance.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LONGEST)
 
+    async def _drop(self) -> None:
+        self.listens = False
+        await end(self._connection)
+        self._connection = None
+
     async def _listen(self, connection: Connection) -> None:
         while not self._closing:
-            async for heard in connection.notifies(timeout=_BEAT):
-                if heard.payload.isdigit():
-                    self.newest = max(self.newest, int(heard.payload))
+            many = 0
+            async with aclosing(connection.notifies(timeout=_BEAT)) as notices:
+                async for heard in notices:
+                    self._hear(heard.payload)
+                    many += 1
+                    if many > _MOST:
+                        raise _FloodedError
             beat = Cut(connection, within=_ANSWERS_WITHIN)
             try:
                 async with beat:
@@ -106,6 +134,36 @@ class Listener:
                 if beat.was_late:
                     self._link.lose(f"PostgreSQL gave no answer within {_ANSWERS_WITHIN:g} s")
                 raise
+
+    def _hear(self, payload: str) -> None:
+        """The first counts at once, and those that come soon after it once, together."""
+        spoken_of = _sequence(payload)
+        if spoken_of <= self._read_to:
+            return
+        self._hint = max(self._hint, spoken_of)
+        loop = asyncio.get_running_loop()
+        if self._resting is None:
+            self.heard += 1
+            self._resting = loop.call_later(_TOGETHER, self._rested)
+        else:
+            self._pending = True
+
+    def _rested(self) -> None:
+        self._resting = None
+        if self._pending:
+            self._pending = False
+            self.heard += 1
+            self._resting = asyncio.get_running_loop().call_later(_TOGETHER, self._rested)
+
+    def was_read(self, newest: int, *, heard: int) -> int:
+        """The log was read to there, beginning when `heard` was so much: how much of what was heard that covers."""
+        self._read_to = newest
+        if self._hint <= newest:
+            self._pending = False
+            heard = self.heard
+        if heard == self.heard and not self._pending:
+            self._hint = 0.0
+        return heard
 
     async def _rest(self, seconds: float) -> None:
         """Until then, or until the link has found the server again."""
@@ -117,3 +175,12 @@ class Listener:
         """The server is there again: try at once."""
         if self._woken is not None and not self._woken.done():
             self._woken.set_result(None)
+
+
+class _FloodedError(Exception):
+    """More is notified than our own could ever be."""
+
+
+def _sequence(payload: str) -> float:
+    """Infinite when it is none: that counts as news."""
+    return int(payload) if payload.isascii() and payload.isdigit() and len(payload) <= _DIGITS else inf

@@ -13,11 +13,13 @@ from typing import Final
 import psycopg
 
 from doorward.adapters.stores.postgres.connecting import OLDEST, Connection, Cut, told
+from doorward.adapters.stores.postgres.guarding import guard
 from doorward.ports import StoreError
 
 MIGRATE_WITHIN: Final = 60.0
-_LOCK: Final = "SELECT pg_advisory_xact_lock(1685024630, hashtext(current_schema()))"
-_BEFORE: Final = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '30s', true)"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(1685024630, hashtext(current_schema()::text))"
+_LOCK_WITHIN: Final = 30.0  # seconds, for each lock
+_BEFORE: Final = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{:.0f}', true)"
 _FACTS: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'),
        current_setting('server_encoding'), pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
@@ -56,19 +58,28 @@ def shipped() -> Sequence[Migration]:
     return sorted(found, key=lambda migration: migration.number)
 
 
-async def migrate(connection: Connection, migrations: Sequence[Migration], *, now: float) -> None:
-    """Apply what is missing. Raises StoreError: a server, database or schema that won't do, with the remedy."""
+async def migrate(
+    connection: Connection, migrations: Sequence[Migration], *, now: float, lock_within: float = _LOCK_WITHIN
+) -> str:
+    """Apply what is missing; the schema's name. Raises StoreError: what won't do, with the remedy."""
     try:
         async with Cut(connection, within=MIGRATE_WITHIN):
             # One that is up to date is not written to, and no lock is taken: every command opens it.
-            if not await _is_fit(connection) or _missing(await _applied(connection), migrations):
-                await _apply(connection, migrations, now=now)
+            schema, is_there = await _fit(connection)
+            if not is_there or _missing(await _applied(connection), migrations):
+                await _apply(connection, migrations, now=now, lock_within=lock_within)
+            return schema
+    except psycopg.errors.LockNotAvailable:
+        raise StoreError(
+            f"the schema can't be brought up to date: another session has held a lock for {lock_within:g} s. "
+            "Whose, pg_stat_activity and pg_locks tell by their pid"
+        ) from None
     except psycopg.Error as error:
         raise told(error) from None
 
 
-async def _is_fit(connection: Connection) -> bool:
-    """Whether there is a schema of ours already. Raises StoreError for a server that can't hold one."""
+async def _fit(connection: Connection) -> tuple[str, bool]:
+    """The schema, and whether our tables are there. Raises StoreError for a server or schema that can't hold them."""
     row = await (await connection.execute(_FACTS, prepare=False)).fetchone()
     if row is None:
         raise StoreError("PostgreSQL does not say what it is")
@@ -79,9 +90,10 @@ async def _is_fit(connection: Connection) -> bool:
         raise StoreError(f"the database's encoding is {encoding}: create it with ENCODING 'UTF8'")
     if read_only:
         raise StoreError("the database is read-only, a replica perhaps: store.url must name the primary")
-    if schema is None:
+    if schema is None or schema.startswith("pg_"):
         raise StoreError("no schema of the search_path is there: CREATE SCHEMA … AUTHORIZATION the role of store.url")
-    return bool(ours)
+    await guard(connection)
+    return schema, bool(ours)
 
 
 async def _applied(connection: Connection) -> dict[int, str]:
@@ -102,9 +114,9 @@ def _missing(applied: dict[int, str], migrations: Sequence[Migration]) -> list[M
     return [migration for migration in migrations if migration.number not in applied]
 
 
-async def _apply(connection: Connection, migrations: Sequence[Migration], *, now: float) -> None:
+async def _apply(connection: Connection, migrations: Sequence[Migration], *, now: float, lock_within: float) -> None:
     async with connection.transaction():
-        await connection.execute(_BEFORE, prepare=False)
+        await connection.execute(_BEFORE.format(lock_within * 1000).encode(), prepare=False)
         await connection.execute(_LOCK, prepare=False)
         await connection.execute(_TABLE, prepare=False)
         for migration in _missing(await _applied(connection), migrations):

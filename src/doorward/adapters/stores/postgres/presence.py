@@ -10,10 +10,10 @@ from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
 
 _BEAT: Final = """
-SELECT doorward_beat_node($1, $2::bigint, $3::bigint, $4::float8, $5::float8, $6::bigint, $7::bigint,
-                          $8, $9::boolean, $10::float8)
+SELECT doorward_beat_node($1::text, $2::bigint, $3::bigint, $4::float8, $5::float8, $6::bigint, $7::bigint,
+                          $8::text, $9::boolean, $10::float8)
 """
-_LEAVE: Final = "SELECT doorward_leave_node($1, $2::bigint)"
+_LEAVE: Final = "SELECT doorward_leave_node($1::text, $2::bigint)"
 _NODES: Final = """
 SELECT node, worker, pid, started_at, beat_at, cursor, connections, version, ready, ahead
 FROM doorward_nodes WHERE beat_at >= $1::float8 ORDER BY node, worker

@@ -16,7 +16,7 @@ from doorward.ports import StoreError
 from doorward.values.rules import Rate
 
 _TAKE: Final = """
-SELECT doorward_take_rate($1, $2::bigint, $3::float8, $4::float8, $5::float8, $6::bigint, $7::float8)
+SELECT doorward_take_rate($1::bytea, $2::bigint, $3::float8, $4::float8, $5::float8, $6::bigint, $7::float8)
 """
 
 

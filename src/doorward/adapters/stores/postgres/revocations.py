@@ -57,7 +57,8 @@ class PostgresRevocations:
         self._waiting: list[_Waiting] = []
         self._appending: asyncio.Task[None] | None = None
         self._newest = 0  # as of the last read
-        self._lives = 0  # of the listener, when that read began
+        self._lives = 0  # of the listener, when that read began; and what it had heard by then
+        self._heard = 0
         self._set_back = ""
 
     async def append(self, revocation: Revocation) -> int:
@@ -68,7 +69,7 @@ class PostgresRevocations:
         return await waiting.future
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
-        lives, seen = self._listener.lives, self._newest
+        lives, heard, seen = self._listener.lives, self._listener.heard, self._newest
         newest = (await self._counters.look()).revocations
         self._never_set_back(newest, seen=seen)
         found: list[Revocation] = []
@@ -79,12 +80,13 @@ class PostgresRevocations:
                 break
         self._newest = max(self._newest, newest, found[-1].sequence if found else 0)
         self._lives = max(self._lives, lives)
+        self._heard = max(self._heard, self._listener.was_read(self._newest, heard=heard))
         return found
 
     def touched(self) -> bool | None:
         if not self._listener.listens:
             return None
-        return self._listener.newest > self._newest or self._listener.lives != self._lives
+        return self._listener.heard != self._heard or self._listener.lives != self._lives
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         await self._link.ask(

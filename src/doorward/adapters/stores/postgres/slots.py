@@ -18,13 +18,15 @@ from doorward.values.rules import WhenFull
 
 _TAKE: Final = """
 SELECT outcome, taken_place, replaced
-FROM doorward_take_slot($1, $2, $3, $4::bigint, $5::bigint, $6::boolean, $7, $8::float8)
+FROM doorward_take_slot($1::text, $2::bytea, $3::text, $4::bigint, $5::bigint, $6::boolean, $7::text, $8::float8)
 """
-_START: Final = "SELECT doorward_start_slots($1, $2::float8)"
-_STOP: Final = "SELECT doorward_stop_slots($1)"
+_START: Final = "SELECT doorward_start_slots($1::text, $2::float8)"
+_STOP: Final = "SELECT doorward_stop_slots($1::text)"
 _FREE: Final = "SELECT doorward_free_slots($1::text[])"
-_BEAT: Final = "SELECT doorward_beat_slots($1, $2::text[], $3::float8, $4::float8)"
-_RESTATE: Final = "SELECT doorward_restate_slots($1, $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[])"
+_BEAT: Final = "SELECT doorward_beat_slots($1::text, $2::text[], $3::float8, $4::float8)"
+_RESTATE: Final = (
+    "SELECT doorward_restate_slots($1::text, $2::text[], $3::bigint[], $4::bytea[], $5::text[], $6::text[])"
+)
 
 
 class PostgresSlots:

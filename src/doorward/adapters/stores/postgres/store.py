@@ -43,7 +43,7 @@ _SWEEP_MOST: Final = 256  # rows of each table
 # Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
 _REVOCATIONS_KEPT: Final = 3600.0
 _CHECK: Final = "UPDATE doorward_numbers SET value = value + 1 WHERE name = 'checks' RETURNING value"
-_TIME: Final = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_TIME: Final = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8"
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class PostgresStore:
             raise StoreError("the store is open already")
         first = await self._place.connect()
         try:
-            await migrate(first, shipped(), now=self._clock.now())
+            self._place.settle(await migrate(first, shipped(), now=self._clock.now()))
         except BaseException:
             await end(first)
             raise

@@ -14,9 +14,12 @@ from doorward.adapters.stores.rows import principal_of, principal_text
 from doorward.ports import Clock
 from doorward.values.ticket import SpentTicket, Ticket
 
-_PUT: Final = "SELECT doorward_put_ticket($1, $2, $3, $4, $5::float8, $6::float8, $7, $8, $9::bigint)"
+_PUT: Final = """
+SELECT doorward_put_ticket($1::bytea, $2::bytea, $3::text, $4::text, $5::float8, $6::float8, $7::text, $8::text,
+                           $9::bigint)
+"""
 _COLUMNS: Final = "principal, connection, issued_at, expires_at, path, origin, spent_at"
-_SPEND: Final = f"SELECT won, {_COLUMNS} FROM doorward_spend_ticket($1, $2::float8)"  # noqa: S608 - our own constant
+_SPEND: Final = f"SELECT won, {_COLUMNS} FROM doorward_spend_ticket($1::bytea, $2::float8)"  # noqa: S608 - our own constant
 _LOOK: Final = f"SELECT {_COLUMNS} FROM doorward_tickets WHERE digest = $1"  # noqa: S608 - our own constant
 
 
