@@ -10,9 +10,10 @@ from doorward.cli.command import ConfigFile, Exit, config_file, loaded
 if TYPE_CHECKING:
     import pathlib
     from collections.abc import Mapping
-    from typing import TextIO
 
+    from doorward.adapters.audit.printing import Printer
     from doorward.adapters.web.pages import Page
+    from doorward.config.config import Config
 
 
 def run(config: ConfigFile = None) -> None:
@@ -27,15 +28,25 @@ def run(config: ConfigFile = None) -> None:
 
 def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = None) -> int:
     """Run the gateway of a configuration, and say how it went. `pages` are served beside our own endpoints."""
+    from doorward.adapters.audit.console import install
+    from doorward.adapters.audit.printing import printing_aside
+    from doorward.config.config import Form
+
+    found = loaded(path, warn=True, form=Form.GATEWAY)
+    with printing_aside() as printer:
+        install(printer)
+        return _serve(found, path, pages, printer)
+
+
+def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Page] | None", printer: "Printer") -> int:
     import secrets
     import shutil
     import socket
-    import sys
     import tempfile
     from ipaddress import ip_address
     from pathlib import Path
 
-    from doorward.adapters.audit.console import install, masked
+    from doorward.adapters.audit.console import masked
     from doorward.adapters.gateway.main import serve as serve_parts
     from doorward.adapters.gateway.parts import GatewayParts, Where
     from doorward.config.assemble import Assembly
@@ -43,14 +54,15 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
     from doorward.config.load import load
     from doorward.service.noting import unfailing
 
-    found = loaded(path, warn=True, form=Form.GATEWAY)
     process = os.getpid()  # the one that takes signals, whoever else works
-    install(sys.stderr)
     # several workers leave their numbers for each other here, so that any one answers a scrape for the node
     folder = Path(tempfile.mkdtemp(prefix="doorward-")) if found.workers > 1 else None
     node = found.node or f"{socket.gethostname()}-{secrets.token_hex(3)}"
 
-    note = unfailing(lambda line: typer.echo(masked(line), err=True))
+    def print_masked(line: str) -> None:
+        printer.write(f"{masked(line)}\n")
+
+    note = unfailing(print_masked)
 
     def build(number: int) -> GatewayParts:
         return Assembly(
@@ -76,21 +88,12 @@ def serve(path: "pathlib.Path | None", *, pages: "Mapping[str, Page] | None" = N
         return f"{host}:{port}"
 
     try:
-        code = serve_parts(build, workers=found.workers, opened=opened, note=note, listen=found.listen)
+        code = serve_parts(
+            build, workers=found.workers, opened=opened, note=note, parting=printer.finish, listen=found.listen
+        )
         if code == Exit.DONE:
             note(f"{node}: stopped")
         return code
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-        _let_go(sys.stderr)
-
-
-def _let_go(stream: "TextIO") -> None:
-    """What it holds back and can't write would make the interpreter's end a failure (exit 120), however it went."""
-    try:
-        stream.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from doorward.adapters.audit.console import install, masked
+from doorward.adapters.audit.printing import printing_aside
 from doorward.adapters.gateway.main import run
 from doorward.adapters.gateway.parts import StartError
 from doorward.config.assemble import Assembly
@@ -42,17 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in config:
             _note(str(problem))
         return 2
-    install(sys.stderr, level=logging.WARNING)
-    try:
-        assembly = Assembly(config, load=read, node=NODE, worker=1, note=_note, pages=pages(terms))
-        lifeline = STANDARD_INPUT if chosen.lifeline else None
-        return run(assembly, lifeline=lifeline, opened=lambda gateway, admin: None)
-    except (StartError, StoreError, OSError) as error:
-        _note(f"could not start: {error}")
-        return 3
+    with printing_aside() as printer:
+        install(printer, level=logging.WARNING)
+        try:
+            assembly = Assembly(config, load=read, node=NODE, worker=1, note=_note, pages=pages(terms))
+            lifeline = STANDARD_INPUT if chosen.lifeline else None
+            return run(assembly, lifeline=lifeline, opened=lambda gateway, admin: None)
+        except (StartError, StoreError, OSError) as error:
+            _note(f"could not start: {error}")
+            return 3
 
 
 def _note(line: str) -> None:
+    """To standard error, which is a Printer while the gateway runs: it is written aside."""
     sys.stderr.write(f"gateway: {masked(line)}\n")
     sys.stderr.flush()
 

@@ -8,6 +8,7 @@ import re
 import traceback
 from typing import Final, TextIO
 
+from doorward.adapters.audit.printing import Printer
 from doorward.core.auditing import clean, mask, mask_target
 
 MAX_LINE: Final = 2048
@@ -47,7 +48,7 @@ def _lines(text: str) -> str:
     return "\n".join(masked(line) for line in text[:MAX_TRACEBACK].rstrip("\n").split("\n"))
 
 
-def install(stream: TextIO, *, level: int = logging.INFO) -> logging.Handler:
+def install(stream: TextIO | Printer, *, level: int = logging.INFO) -> logging.Handler:
     """Make `stream` the one place where this process logs. For a process of ours, not for somebody's application."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter(FORMAT))

@@ -7,9 +7,10 @@ a backend did ends with its address and our words, for whoever watches the log.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from doorward.adapters.audit.appending import Appending
+from doorward.adapters.audit.printing import Printer
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
 # attempts to come in; what a connection that is in does wrong is its own close's matter
@@ -58,19 +59,19 @@ class PlainFile:
 
 
 class PlainStream:
-    """The same to a stream that is open already, such as standard error."""
+    """The same to standard error, before which a Printer stands. What it loses refuses nobody: the audit has it all."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
 
     def write(self, events: Sequence[AuditEvent]) -> None:
         lines = _lines(events)
         if lines:
-            self._stream.write(lines)
-            self._stream.flush()
+            self._printer.write(lines)
 
     def reopen(self) -> None:
         """A stream has no name to open again."""
 
     def close(self) -> None:
-        """It is not ours to close."""
+        """It is not ours to close, and what was written is written to its end."""
+        self._printer.finish()

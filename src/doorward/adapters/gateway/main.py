@@ -29,7 +29,7 @@ from doorward.adapters.gateway.parts import (
     StartError,
     Where,
 )
-from doorward.adapters.gateway.workers import DONE, START_FAILED, supervise
+from doorward.adapters.gateway.workers import DONE, START_FAILED, Parting, supervise
 from doorward.ports import Clock, Entropy, StoreError
 from doorward.service.noting import Note, unfailing
 from doorward.values.peer import Address
@@ -49,13 +49,14 @@ def serve(
     workers: int,
     opened: Opened,
     note: Note,
+    parting: Parting = lambda: None,
     listen: Where | None = None,
 ) -> int:
     """Run until SIGTERM, and say how it went: 0, or 3 where it could not start (PRODUCT section 3).
 
     `build` makes the assembly of worker N inside its own process, or raises StartError. N is 0 and up, or begins behind
     the numbers of a gateway that drains at `listen` and leaves us its port. `opened` is told the gateway's and the
-    admin listener's places, once for each worker.
+    admin listener's places, once for each worker. `parting` is called in a worker process, last before it ends.
     """
     note = unfailing(note)
     before = find(listen, 0) if listen is not None else None
@@ -74,7 +75,7 @@ def serve(
 
     if workers == 1:
         return work(0, None, lambda: None)
-    return supervise(work, workers=workers, note=note)
+    return supervise(work, workers=workers, note=note, parting=parting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ class _Main:
             gateway=gateway.sockets,
             admin=admin.sockets,
             admin_place=parts.admin_listen if parts.admin_listen[1] else admin_place,
+            entropy=parts.entropy,
             taken=taken,
         )
         try:

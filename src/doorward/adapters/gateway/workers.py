@@ -30,6 +30,8 @@ _CHECK_EVERY: Final = 1.0
 Work = Callable[[int, int | None, Callable[[], None]], int]
 """(worker, lifeline, ready) -> exit code. It calls `ready` when it serves."""
 
+Parting = Callable[[], object]
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -41,18 +43,22 @@ class _Worker:
     due: float = 0.0  # when to start it again, while pid is 0
 
 
-def supervise(work: Work, *, workers: int, note: Note) -> int:
-    """Run `workers` processes until SIGTERM or SIGINT. 3 when one of the first could not start, else 0."""
+def supervise(work: Work, *, workers: int, note: Note, parting: Parting) -> int:
+    """Run `workers` processes until SIGTERM or SIGINT. 3 when one of the first could not start, else 0.
+
+    `parting` is called in each of them, last before it ends.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        return _Parent(work, workers, note, before).run()
+        return _Parent(work, workers, note, parting, before).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Parent:
-    def __init__(self, work: Work, workers: int, note: Note, mask: set[int | signal.Signals]) -> None:
+    def __init__(self, work: Work, workers: int, note: Note, parting: Parting, mask: set[int | signal.Signals]) -> None:
         self._work = work
+        self._parting = parting
         self._note = unfailing(note)
         self._mask = mask
         self._workers = [_Worker(number) for number in range(workers)]
@@ -107,8 +113,11 @@ class _Parent:
             with suppress(OSError, ValueError):
                 traceback.print_exc()
         finally:
-            _flush()
-            os._exit(code)
+            try:
+                _flush()
+                self._parting()
+            finally:
+                os._exit(code)
 
     def _reap(self) -> None:
         for worker in self._workers:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from doorward.adapters.audit.plain import PlainFile, PlainStream, plain_line
+from doorward.adapters.audit.printing import printer_to
 from doorward.core.endings import ENDINGS, counts_as_refusal
 from doorward.values.audit import EventKind, Outcome
 from doorward.values.decision import Reason
@@ -117,7 +118,7 @@ def test_to_a_file_and_on_after_a_rotation(tmp_path: Path) -> None:
 
 def test_to_a_stream() -> None:
     stream = io.StringIO()
-    plain = PlainStream(stream)
+    plain = PlainStream(printer_to(stream))
     plain.write([event(1)])
     plain.write([event(2, outcome=Outcome.ALLOWED)])
     plain.reopen()
