@@ -8,6 +8,7 @@ import pytest
 
 from doorward.adapters.gateway.handover import Handover, Inheritance, Predecessor, find, take
 from doorward.adapters.gateway.listening import listening_sockets
+from doorward.testing import FakeEntropy
 
 ADMIN = ("127.0.0.1", 8801)
 
@@ -34,11 +35,17 @@ class Draining:
             gateway=[sock],
             admin=[admin],
             admin_place=ADMIN,
+            entropy=FakeEntropy(),
             taken=self._taken,
         )
 
     def _taken(self) -> None:
         self.taken += 1
+
+
+def meeting_place(where, worker: int = 0) -> bytes:
+    """What everybody knows of its name."""
+    return f"\0doorward/{os.geteuid()}/{where[0]}:{where[1]}/{worker}/".encode()
 
 
 async def met(call, *arguments, **named):
@@ -89,12 +96,46 @@ async def test_a_successor_that_could_not_begin_leaves_everything_as_it_was(list
         left.close()
 
 
+async def test_who_has_taken_every_name_that_he_could_guess_is_in_nobodys_way(listening) -> None:
+    where, sock = listening
+    place = meeting_place(where)
+    guessed = [
+        place[:-1],
+        place,
+        place + b"0" * 32,
+        place + b"\nx x x z x x 1 @" + place[1:],
+        place + b"d" * 32,
+        meeting_place(where, 1),
+    ]
+    squatters = []
+    for name in guessed:
+        squatter = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        squatter.bind(name)
+        squatters.append(squatter)
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.bind(place + b"1" * 32)
+    stream.listen()
+    full = squatters[-2]
+    full.listen(0)
+    knocking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    knocking.connect(place + b"d" * 32)
+    draining = Draining(where, sock, sock)
+    task = asyncio.create_task(draining.handover.run())
+    assert await met(find, where, 0) == Predecessor(first=0, workers=1, pid=os.getpid())
+    heir = await met(take, where, 0, admin=ADMIN)
+    heir.confirm()
+    await asyncio.wait_for(task, 20)
+    assert draining.taken == 1
+    for left in (*squatters, stream, knocking, *heir.gateway, *heir.admin):
+        left.close()
+
+
 async def test_whoever_says_something_else_gets_nothing(listening) -> None:
     where, sock = listening
     draining = Draining(where, sock, sock)
     task = asyncio.create_task(draining.handover.run())
     await met(find, where, 0)
-    name = f"\0doorward/{os.geteuid()}/{where[0]}:{where[1]}/0".encode()
+    name = meeting_place(where) + FakeEntropy().bytes(16).hex().encode()
 
     def ask(question: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
@@ -113,7 +154,7 @@ async def test_whoever_says_something_else_gets_nothing(listening) -> None:
 @pytest.mark.parametrize("answer", [b"", b"nonsense", b"[]", b"{}", b'{"first":"x","workers":1}', b"\xff" * 4096])
 async def test_nonsense_is_nobody(answer: bytes, listening) -> None:
     where, _ = listening
-    name = f"\0doorward/{os.geteuid()}/{where[0]}:{where[1]}/0".encode()
+    name = meeting_place(where) + b"0" * 32
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as meeting:
         meeting.bind(name)
         meeting.listen()

@@ -2,21 +2,25 @@
 
 A listening socket's queue is the kernel's, whoever holds the socket: what stands in it when one process lets go is
 accepted by the other. (With two sockets on one port, SO_REUSEPORT, each has a queue of its own, and a close resets it.)
-They meet at an abstract Unix socket named after the account, the place and the worker; each answers, and believes, only
+They meet at an abstract Unix socket named after the account, the place and the worker, and after chance, so that no
+other account has taken the name; the successor looks through those that there are. Each answers, and believes, only
 processes of its own account (SO_PEERCRED, unix(7)).
 """
 
 import asyncio
 import json
 import os
+import re
 import socket
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from doorward.adapters.gateway.parts import Where
+from doorward.ports import Entropy
 
 ANSWERS_WITHIN: Final = 2.0
 LISTENS_WITHIN: Final = 30.0
@@ -25,6 +29,11 @@ _TAKE: Final = b"take\n"
 _LISTENING: Final = b"listening\n"
 _LONGEST: Final = 4096
 _MOST_SOCKETS: Final = 16
+_CHANCE: Final = 16  # bytes
+_WAITING: Final = 128
+_SOCKETS: Final = Path("/proc/self/net/unix")
+# proc(5): number, references, protocol, flags (__SO_ACCEPTCON), type (SOCK_SEQPACKET), state, inode, name.
+_LISTENS: Final = rb"(?m)^\S+ \S+ \S+ 00010000 0005 \S+ +\d+ @(%b[0-9a-f]{%d})$"
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 
@@ -105,10 +114,18 @@ def _described(message: bytes) -> tuple[Predecessor, int, Where]:
 
 
 def _ask(where: Where, worker: int, question: bytes) -> socket.socket | None:
+    for name in _names(where, worker):
+        asking = _reach(name, question)
+        if asking is not None:
+            return asking
+    return None
+
+
+def _reach(name: bytes, question: bytes) -> socket.socket | None:
     asking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     asking.settimeout(ANSWERS_WITHIN)
     try:
-        asking.connect(_name(where, worker))
+        asking.connect(name)  # at once: abstract sockets know no waiting
         if _is_ours(asking):
             asking.sendall(question)
             return asking
@@ -119,9 +136,19 @@ def _ask(where: Where, worker: int, question: bytes) -> socket.socket | None:
     return None
 
 
-def _name(where: Where, worker: int) -> bytes:
+def _begin(where: Where, worker: int) -> bytes:
     host, port = where
-    return f"\0doorward/{os.geteuid()}/{host}:{port}/{worker}".encode()
+    return f"doorward/{os.geteuid()}/{host}:{port}/{worker}/".encode()
+
+
+def _names(where: Where, worker: int) -> list[bytes]:
+    """Who listens there, of whatever account: anybody may put names there, and what looks like lines of that file."""
+    begin = re.escape(_begin(where, worker))
+    try:
+        told = _SOCKETS.read_bytes()
+    except OSError:  # no /proc: nobody can be found
+        return []
+    return [b"\0" + name for name in re.findall(_LISTENS % (begin, 2 * _CHANCE), told)]
 
 
 def _is_ours(sock: socket.socket) -> bool:
@@ -143,10 +170,10 @@ class Handover:
         gateway: Sequence[socket.socket],
         admin: Sequence[socket.socket],
         admin_place: Where,
+        entropy: Entropy,
         taken: Callable[[], None],
     ) -> None:
-        self._where = where
-        self._worker = worker
+        self._name = b"\0" + _begin(where, worker) + entropy.bytes(_CHANCE).hex().encode()
         self._sockets = [*gateway, *admin]
         self._told = json.dumps(
             {
@@ -164,8 +191,8 @@ class Handover:
         loop = asyncio.get_running_loop()
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as meeting:
             meeting.setblocking(False)
-            meeting.bind(_name(self._where, self._worker))
-            meeting.listen(4)
+            meeting.bind(self._name)
+            meeting.listen(_WAITING)
             while True:
                 asking, _ = await loop.sock_accept(meeting)
                 with closing(asking):
