@@ -15,6 +15,7 @@ REASONS = {
     "adapters/asgi/socket.py Socket.begin": CATCHES,
     "adapters/asgi/socket.py Socket._run": "one message of one connection: the loop's own report audits what it raises",
     "adapters/audit/handoff.py Handoff.__init__": "the thread catches whatever a sink raises, and reports it",
+    "adapters/audit/printing.py Printer._is_served": "the thread counts and tells what it could not write",
     "adapters/audit/store.py StoreLines.write": CATCHES,
     "adapters/crypto/jwks.py PublishedKeys._refresh": CATCHES,
     "adapters/gateway/exchange.py OneRequest._start_asgi_task": "uvicorn's, around _guarded: one request",
