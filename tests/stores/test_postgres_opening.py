@@ -84,3 +84,13 @@ async def test_a_schema_of_its_own_is_respected(ground: PostgresGround) -> None:
     assert ground.server.sql("SELECT count(*) > 1 FROM pg_stat_activity WHERE application_name = 'ours'") == [(True,)]
     await store.close()
     assert ground.server.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ours'") == [(0,)]
+
+
+async def test_no_variable_of_libpq_leads_elsewhere(ground: PostgresGround, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With PGHOSTADDR libpq would go there, whatever host the URL names and `check --production` has looked at."""
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.99")
+    monkeypatch.setenv("PGHOST", "127.0.0.98")
+    store = at(ground.url)
+    await store.open()
+    assert set((await outcomes(store)).values()) == {"done"}
+    await store.close()
