@@ -65,8 +65,11 @@ FROM ours AS o
 """
 
 
-async def guard(connection: Connection) -> None:
-    """Raises StoreError, with the remedy, unless only those who are trusted may create in our schema, or have."""
+async def guard(connection: Connection, *, is_there: bool) -> None:
+    """Raises StoreError, with the remedy, unless only those who are trusted may create in our schema, or have.
+
+    `is_there`: our tables are in it already. Then another schema is no remedy: it would be empty.
+    """
     row = await (await connection.execute(_GUARD, prepare=False)).fetchone()
     if row is None:
         raise StoreError("PostgreSQL does not say who may create in our schema")
@@ -81,8 +84,8 @@ async def guard(connection: Connection) -> None:
         more = f" and {len(creators) - _MOST_NAMED} more" if len(creators) > _MOST_NAMED else ""
         raise StoreError(
             f"others may create in schema {schema}, and what they create could run with our rights: "
-            f"REVOKE CREATE ON SCHEMA {schema} FROM {whom}{more}; or give Doorward its own: "
-            f"CREATE SCHEMA {me} AUTHORIZATION {me}"
+            f"REVOKE CREATE ON SCHEMA {schema} FROM {whom}{more}"
+            + ("" if is_there else f"; or give Doorward its own: CREATE SCHEMA {me} AUTHORIZATION {me}")
         )
     if things:
         named = ", ".join(things[:_MOST_NAMED])

@@ -92,7 +92,7 @@ async def _fit(connection: Connection) -> tuple[str, bool]:
         raise StoreError("the database is read-only, a replica perhaps: store.url must name the primary")
     if schema is None or schema.startswith("pg_"):
         raise StoreError("no schema of the search_path is there: CREATE SCHEMA … AUTHORIZATION the role of store.url")
-    await guard(connection)
+    await guard(connection, is_there=bool(ours))
     return schema, bool(ours)
 
 
