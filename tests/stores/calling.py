@@ -47,6 +47,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "beat": lambda store: store.presence.beat(node()),
     "leave": lambda store: store.presence.leave(node="gw-9", worker=0),
     "nodes": lambda store: store.presence.nodes(now=NOW),
+    "unheard": lambda store: store.presence.unheard(now=NOW),
     "note": lambda store: store.presence.note(opened=[present("c1")], closed=[]),
     "connections": lambda store: store.presence.connections(now=NOW),
     "audit": lambda store: store.audit.append([(event(), "line")]),
