@@ -10,7 +10,8 @@ from random import Random
 import pytest
 
 from doorward.adapters.stores.postgres.store import PostgresStore
-from doorward.ports import Store, StoreError
+from doorward.ports import LogBehindError, Store, StoreError
+from doorward.service.withdrawals import Withdrawals
 from doorward.values.question import Slot
 from doorward.values.ticket import SpentTicket, Ticket
 from tests.servers.postgres import PASSWORD, Postgres, running
@@ -358,6 +359,41 @@ async def test_a_log_that_was_set_back_is_never_read_as_if_nothing_had_happened(
         await store.revocations.append(revocation("later"))
     again = await ground.store("a:1")
     assert [one.sequence for one in await again.revocations.read(after=0)] == [1, 2, 3, 4]
+
+
+async def test_one_that_got_a_lost_one_s_number_is_noticed_though_the_log_is_no_shorter(ground: PostgresGround) -> None:
+    """As many were appended since the failover as it had lost, and perhaps more, before this process read again."""
+    for more in (0, 1):
+        store = await ground.store(f"a:{more}")
+        withdrawals = Withdrawals(store.revocations, store.bans, ground.clock)
+        for n in range(3):
+            await store.revocations.append(revocation(f"user{more}{n}", id=f"u{more}{n}"))
+        await withdrawals.catch_up()
+        last = withdrawals.cursor
+        database = ground.url.rpartition("/")[2]
+        ground.server.sql(f"DELETE FROM doorward_revocations WHERE sequence = {last}", database=database)
+        ground.server.sql("UPDATE doorward_numbers SET value = value - 1 WHERE name = 'revocations'", database=database)
+        command = await ground.store(f"command:{more}")
+        assert await command.revocations.append(revocation("mallory", id=f"mallory{more}")) == last
+        for n in range(more):
+            await command.revocations.append(revocation("trudy", id=f"trudy{n}"))
+        ground.server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND (query ILIKE 'LISTEN%' OR query = 'SELECT 1')",
+            database=database,
+        )
+        async with asyncio.timeout(60):
+            while store.revocations.touched() is not True:  # noqa: ASYNC110 - a glance has no event
+                await asyncio.sleep(0.01)
+        for _ in range(2):
+            with pytest.raises(LogBehindError, match="Start this node again"):
+                await withdrawals.catch_up()
+        assert withdrawals.find(f"mallory{more}") is not None
+        assert (withdrawals.find("trudy0") is not None) is bool(more)
+        await command.revocations.append(revocation("late", id=f"late{more}"))
+        with pytest.raises(LogBehindError):
+            await withdrawals.catch_up()
+        assert withdrawals.find(f"late{more}") is not None
 
 
 async def test_before_opening_and_after_closing(ground: PostgresGround) -> None:

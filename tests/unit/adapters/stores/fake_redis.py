@@ -7,7 +7,8 @@ from typing import Any
 from doorward.adapters.stores.memory import MemoryStore
 from doorward.adapters.stores.redis.feed import ANSWER, KEEP, KEPT, PUBLISH, SETTLE, STREAM
 from doorward.adapters.stores.redis.script import Script
-from doorward.ports import RefusedError, StoreError
+from doorward.ports import LogBehindError, RefusedError, StoreError
+from doorward.values.revocation import Revocation
 
 Id = tuple[int, int]
 
@@ -165,6 +166,7 @@ class Durable(MemoryStore):
         self.flows.set()
         self.tells = False
         self.refuses: set[str] = set()  # ids that it can't hold
+        self.behind: list[Revocation] = []  # what it has since it was set back, as it says itself
         self.fails: set[str] = set()  # ids for which it fails each time
         self.appends = self.reads = 0
         self._log: Any = self.revocations
@@ -208,6 +210,8 @@ class _Switched:
             await self._durable.flows.wait()
             self._durable.appends += name == "append"
             self._durable.reads += name == "read"
+            if name == "read" and self._durable.behind:
+                raise LogBehindError("it was set back", self._durable.behind)
             if name == "append" and arguments[0].id in self._durable.refuses:
                 raise RefusedError("it can't be held")
             if name == "append" and arguments[0].id in self._durable.fails:

@@ -16,7 +16,7 @@ from typing import Final
 from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
-from doorward.ports import Clock, Entropy, RefusedError, Store, StoreError
+from doorward.ports import Clock, Entropy, LogBehindError, RefusedError, Store, StoreError
 from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
@@ -235,7 +235,7 @@ class Following:
         rows: Sequence[Revocation] = ()
         if not self._set_back:
             after = max(0, self._proven - 1)
-            rows = await self._durable.revocations.read(after=after)
+            rows = await self._rows(after=after)
             self._never_set_back(range(after + 1, newest + 1), rows)
         if self._set_back:
             await self._go_by_the_log()
@@ -263,22 +263,32 @@ class Following:
         ends = self._clock.now() + FORGOTTEN_WITHIN
         for sequence in sorted({*numbers, *there}):
             known = self._tail.get(sequence)
-            if known is None or there.get(sequence) == known.id:
-                continue
-            if sequence in there or known.expires_at > ends:
+            differs = known is not None and there.get(sequence) != known.id
+            if differs and (sequence in there or self._tail[sequence].expires_at > ends):
                 self._set_back = SET_BACK.format(sequence)
-                return
 
     async def _go_by_the_log(self) -> None:
         """The numbers say nothing any more: whatever the log has that we do not know is acted on, all the same."""
-        rows = await self._durable.revocations.read(after=self._went_by or self._floor)
+        rows = await self._rows(after=self._went_by or self._floor)
         if not rows and not self._went_by:  # it lost more than we remember
-            rows = await self._durable.revocations.read(after=0)
+            rows = await self._rows(after=0)
+        self._act_on(rows)
+        self._went_by = rows[-1].sequence if rows else self._went_by
+
+    async def _rows(self, *, after: int) -> Sequence[Revocation]:
+        """Raises StoreError; where the durable log has seen by itself that it was set back, what it has is acted on."""
+        try:
+            return await self._durable.revocations.read(after=after)
+        except LogBehindError as behind:
+            self._set_back = self._set_back or str(behind)
+            self._act_on(behind.found)
+            raise
+
+    def _act_on(self, rows: Iterable[Revocation]) -> None:
         for row in rows:
             if row.id and not self.has(row.id):
                 self._ahead[row.id] = replace(row, sequence=0)
                 self._touched = True
-        self._went_by = rows[-1].sequence if rows else self._went_by
 
     def _stop_if_set_back(self) -> None:
         if self._set_back:

@@ -5,7 +5,7 @@ Those that are appended in one moment share one commit. Every commit wakes who l
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from doorward.adapters.stores.postgres.connecting import Row
@@ -13,7 +13,7 @@ from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.postgres.listening import Listener
 from doorward.adapters.stores.postgres.numbers import Counters
 from doorward.adapters.stores.rows import texts, texts_of
-from doorward.ports import StoreError
+from doorward.ports import LogBehindError, StoreError
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 
 _APPEND: Final = """
@@ -59,7 +59,9 @@ class PostgresRevocations:
         self._newest = 0  # as of the last read
         self._lives = 0  # of the listener, when that read began; and what it had heard by then
         self._heard = 0
+        self._last: Revocation | None = None  # the newest that was read: another one in its place was put there since
         self._set_back = ""
+        self._since: list[Revocation] = []  # once it was set back: all that it has, as it is
 
     async def append(self, revocation: Revocation) -> int:
         waiting = _Waiting(revocation, asyncio.get_running_loop().create_future())
@@ -69,19 +71,47 @@ class PostgresRevocations:
         return await waiting.future
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
-        lives, heard, seen = self._listener.lives, self._listener.heard, self._newest
+        """Raises LogBehindError, from then on, where the log was set back: what it has now is to be acted on."""
+        lives, heard, seen, last = self._listener.lives, self._listener.heard, self._newest, self._last
         newest = (await self._counters.look()).revocations
-        self._never_set_back(newest, seen=seen)
+        if newest < seen:
+            self._was_set_back(f"ended at {seen} and now ends at {newest}")
+        begin = after
+        if last is not None and (newest > after or (lives, heard) != (self._lives, self._heard)):
+            begin = min(after, last.sequence - 1)
+        found = [] if self._set_back else await self._pages(begin, newest)
+        if last is not None and any(row.sequence == last.sequence and row.id != last.id for row in found):
+            self._was_set_back(f"has another revocation {last.sequence} than was read")
+        if self._set_back:
+            known = await self._as_it_is(newest)
+            self._was_read(newest, lives=lives, heard=heard)
+            raise LogBehindError(self._set_back, known)
+        if found and (self._last is None or found[-1].sequence > self._last.sequence):
+            self._last = found[-1]
+        self._was_read(max(newest, found[-1].sequence if found else 0), lives=lives, heard=heard)
+        return [row for row in found if row.sequence > after]
+
+    def _was_read(self, newest: int, *, lives: int, heard: int) -> None:
+        self._newest = max(self._newest, newest)
+        self._lives = max(self._lives, lives)
+        self._heard = max(self._heard, self._listener.was_read(self._newest, heard=heard))
+
+    async def _pages(self, after: int, newest: int) -> list[Revocation]:
         found: list[Revocation] = []
         while (found[-1].sequence if found else after) < newest:
             page = await self._link.ask(_READ, (found[-1].sequence if found else after,), again=True)
             found += map(_revocation, page)
             if len(page) < _PAGE:
                 break
-        self._newest = max(self._newest, newest, found[-1].sequence if found else 0)
-        self._lives = max(self._lives, lives)
-        self._heard = max(self._heard, self._listener.was_read(self._newest, heard=heard))
         return found
+
+    async def _as_it_is(self, newest: int) -> Sequence[Revocation]:
+        """All that the log has, none with a place: its numbers say nothing any more to who has read it before."""
+        since = self._since
+        more = await self._pages(since[-1].sequence if since else 0, newest)
+        if self._since is since:  # else somebody else was quicker
+            self._since = [*since, *more]
+        return [replace(one, sequence=0) for one in self._since if one.id]
 
     def touched(self) -> bool | None:
         if not self._listener.listens:
@@ -156,19 +186,13 @@ class PostgresRevocations:
         for waiting in batch:
             await self._append([waiting])
 
-    def _never_set_back(self, newest: int, *, seen: int) -> None:
-        """A node that has read further than the log goes now would overlook all that gets a number it has passed.
-
-        `seen` is how far it had read when it asked: an answer that another has overtaken is no sign of that. Raises
-        StoreError, from then on.
-        """
-        if newest < seen and not self._set_back:
+    def _was_set_back(self, how: str) -> None:
+        """A node that has read it before would overlook all that gets a number which it has passed."""
+        if not self._set_back:
             self._set_back = (
-                f"the revocation log ended at {seen} and now ends at {newest}: the database was restored, or "
-                "failed over to a replica that lagged. Start this node again, and revoke again what is missing"
+                f"the revocation log {how}: the database was restored, or failed over to a replica that lagged. "
+                "Start this node again, and revoke again what is missing"
             )
-        if self._set_back:
-            raise StoreError(self._set_back)
 
 
 def _settle(waiting: _Waiting, error: StoreError) -> None:

@@ -127,3 +127,16 @@ async def test_what_could_not_be_durable_becomes_so_though_the_log_was_set_back(
     assert await place.durable.kept() == ["r1", "late"]
     await closes_its_door(b)
     assert "late" in b.known
+
+
+async def test_a_durable_log_that_sees_it_by_itself_is_acted_on(place: Place) -> None:
+    _, b = await lost(place, kept=3, of=3)
+    place.durable.behind = [one("r2"), one("mallory")]
+    await b.following.poll()
+    for _ in range(2):
+        with pytest.raises(LogBehindError, match="it was set back"):
+            await b.asks()
+    assert b.known == ["r1", "r2", "r3", "mallory"]
+    place.durable.behind += [one("trudy")]
+    await b.following.poll()
+    assert await b.follows() == ["r1", "r2", "r3", "mallory", "trudy"]
