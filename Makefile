@@ -12,8 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Folders that exist, in the order of a newcomer's interest. Serial: real processes, browsers and clocks on two cores.
 FAST := $(wildcard $(addprefix tests/,unit vectors conversations architecture stores property))
 PARALLEL := $(FAST) $(wildcard tests/doors)
-ATTACKS := $(wildcard tests/security $(addprefix tests/integration/,asgi autobahn frameworks gateway slow_http tls_scan verify))
-PROCESSES := $(wildcard tests/integration/admin tests/integration/cluster tests/integration/proxies tests/integration/test_*.py tests/browser)
+ATTACKS := $(wildcard tests/security $(addprefix tests/integration/,admin asgi autobahn cluster frameworks gateway slow_http tls_scan verify))
+PROCESSES := $(wildcard tests/integration/proxies tests/integration/test_*.py tests/browser)
 told = --junitxml=$(REPORTS)/$(1).xml -o cache_dir=$(REPORTS)/cache-$(1)
 
 help:
