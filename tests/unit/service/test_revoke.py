@@ -188,6 +188,18 @@ async def test_the_answer_of_who_was_not_heard_of_counts() -> None:
     assert (result.closed, result.nodes, result.unheard, result.is_proven) == (2, 1, (), True)
 
 
+async def test_only_who_is_not_heard_of_can_be_forgotten() -> None:
+    world = World()
+    await world.store.presence.beat(PresentNode("gw-2", 1, 1, START, START, 0, 0))
+    assert await operate.forget_node(world.store, world.clock, node="gw-2") == 0
+    world.clock.advance(42)
+    await world.store.presence.beat(PresentNode("gw-2", 2, 1, START, world.clock.now(), 0, 0))
+    assert await operate.forget_node(world.store, world.clock, node="gw-1") == 0
+    assert await operate.forget_node(world.store, world.clock, node="gw-2") == 1
+    assert await world.store.presence.unheard(now=world.clock.now()) == []
+    assert len(await world.store.presence.nodes(now=world.clock.now())) == 1
+
+
 class Deaf:
     """A log that takes what it is given, and then answers nobody."""
 
