@@ -171,5 +171,8 @@ class Doorward(Middleware):
 
 
 def _note(line: str) -> None:
-    """As a warning, which Python prints even where nobody has set up logging: what is noted has gone wrong."""
+    """As a warning, which Python prints even where nobody has set up logging: what is noted has gone wrong.
+
+    Whether a handler may block is the application's own business: logging is set up by it, and runs where we call it.
+    """
     _log.warning("%s", masked(line))
