@@ -9,6 +9,7 @@ import pytest
 
 from doorward.adapters.stores.redis.rates import _place
 from doorward.adapters.stores.redis.slots import LEASE
+from doorward.adapters.stores.terms import UNHEARD_KEPT
 from doorward.ports import StoreError
 from doorward.values.decision import Reason
 from doorward.values.question import Slot, SlotsFull
@@ -461,14 +462,14 @@ async def test_what_could_not_be_noted_is_there_with_the_next_beat(server: Redis
     assert await store.presence.connections(now=NOW) == [present("c2")]
 
 
-async def test_rows_of_the_dead_go_by_themselves(ground: RedisGround) -> None:
+async def test_what_is_left_of_the_dead_goes_by_itself(ground: RedisGround) -> None:
     store = await ground.parts("gw-1:0")
     await store.presence.beat(node())
     await store.presence.note(opened=[present("c1")], closed=())
     server = shared_as_it_is()
     [key] = server.ask("KEYS", "doorward:{p}:rows:*")
     assert 0 < server.ask("TTL", key) <= 60
-    await store.presence.beat(node(1, beat_at=NOW + 61))
+    await store.presence.beat(node(1, beat_at=NOW + UNHEARD_KEPT + 1))
     assert server.ask("ZCARD", "doorward:{p}:beats") == server.ask("HLEN", "doorward:{p}:workers") == 1
 
 
