@@ -124,7 +124,8 @@ class BanStore(Protocol):
     async def remove(self, id: int) -> bool: ...
 
     async def version(self) -> int:
-        """Changes with every add and remove, in any process. Cheap: asked at each handshake."""
+        """Changes with every add and remove, in any process; a number for this process alone, which may change without
+        need. Cheap: asked at each handshake."""
 
     async def all(self, *, now: float) -> Sequence[Ban]:
         """Those that have not expired."""
