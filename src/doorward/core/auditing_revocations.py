@@ -29,7 +29,7 @@ def made_durable(revocation: Revocation, *, now: float) -> AuditEvent:
     waited = max(0.0, now - revocation.instant)
     by = f"; by {clean(revocation.by)}" if revocation.by else ""
     return revoked(
-        revocation, f"log {revocation.sequence}: {clean(revocation.cause)}; durable after {waited:.1f} s{by}"
+        revocation, f"log {revocation.sequence}: {clean(mask(revocation.cause))}; durable after {waited:.1f} s{by}"
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
-from doorward.core.auditing import MAX_TEXT, clean, mask
+from doorward.core.auditing import MAX_TEXT, clean
 from doorward.ports import Entropy, PresentConnection, Store, StoreError
 from doorward.service import operate
 from doorward.service.operate import ANSWER_WITHIN, Revoked
@@ -174,7 +174,7 @@ class Administration:
             target=order.target,
             instant=now,
             effect=order.effect,
-            cause=clean(mask(order.cause), MAX_TEXT),
+            cause=clean(order.cause, MAX_TEXT),
             expires_at=now + counts_for,
             by=by,
             roles=order.roles,
@@ -233,7 +233,7 @@ class Administration:
         same = next((old for old in await self._store.bans.all(now=self.now) if covers(old, wanted)), None)
         if same is not None:
             return same, False
-        wanted = replace(wanted, cause=clean(mask(wanted.cause), MAX_TEXT))
+        wanted = replace(wanted, cause=clean(wanted.cause, MAX_TEXT))
         return replace(wanted, id=await self._store.bans.add(wanted)), True
 
     async def unban(self, id: int) -> Ban | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import floor, inf
 from typing import Final
 
-from doorward.core.auditing import clean
+from doorward.core.auditing import clean, mask
 from doorward.core.auditing_revocations import revoked
 from doorward.core.revocation import MEMBERS, hits
 from doorward.ports import RevocationLog, StoreError
@@ -166,7 +166,7 @@ class Follower:
                 await asyncio.sleep(0)
         now = watch.clock.now()
         place = f"log {revocation.sequence}" if revocation.sequence else f"not durable yet, {revocation.id}"
-        done = f"{place}: {clean(revocation.cause)}; closed {closed}, asked {asked}"
+        done = f"{place}: {clean(mask(revocation.cause))}; closed {closed}, asked {asked}"
         watch.events.emit(replace(revoked(revocation, done), duration=now - revocation.instant))
         acknowledgement = Acknowledgement(
             revocation=revocation.id,

@@ -1,5 +1,6 @@
 """What the audit says of revocations: whom they name in its place, cleaned, and no token whole."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,11 @@ def test_a_session_and_a_connection_have_places_and_a_token_is_masked() -> None:
 def test_what_was_made_durable_late_says_when_and_by_whom() -> None:
     event = made_durable(revocation(Target(TargetKind.IDENTITY, "alice")), now=102.55)
     assert event.detail == "log 7: left\\u000athe company; durable after 2.5 s; by op"
+
+
+def test_a_cause_that_may_be_a_secret_is_masked() -> None:
+    given = replace(revocation(Target(TargetKind.IDENTITY, "alice")), cause="token=abc")
+    assert made_durable(given, now=101.0).detail == "log 7: token=***; durable after 1.0 s; by op"
 
 
 def test_refused_notices_are_a_number() -> None:

@@ -15,6 +15,7 @@ from doorward.service.operate import Unheard
 from doorward.service.overview import Counts, Survey
 from doorward.service.present import Present
 from doorward.testing import START
+from doorward.values.audit import EventKind
 from doorward.values.ban import Ban
 from doorward.values.decision import Reason
 from doorward.values.revocation import Acknowledgement, Effect, Target, TargetKind
@@ -213,12 +214,14 @@ async def test_an_order_is_carried_out_and_told() -> None:
     place = Place()
     async with place.following():
         live, _ = await place.world.inside(handshake(bearer=token()))
-        done = await place.administration.revoke(Order(subject(), cause="left\x1b us", key=KEY), by="ops")
+        done = await place.administration.revoke(Order(subject(), cause="left\x1b us, ticket 4711", key=KEY), by="ops")
         assert isinstance(done, Done)
         assert live.ended is Reason.REVOKED
         assert (done.result.closed, done.result.silent, done.result.durable, done.again) == (1, (), True, False)
         assert (done.revocation.id, done.revocation.by) == (KEY, "ops")
-        assert done.revocation.cause == "left\\u001b us"
+        assert done.revocation.cause == "left\\u001b us, ticket 4711"
+        event = next(event for event in place.world.audited() if event.kind is EventKind.REVOCATION)
+        assert event.detail == "log 1: left\\u001b us, ticket ***; closed 1, asked 0"
         told = await place.administration.revocation(KEY)
         assert told is not None
         assert [answer.closed for answer in told.acknowledgements] == [1]
@@ -340,8 +343,8 @@ def ban(**more: object) -> Ban:
 
 async def test_a_ban_is_made_once_and_lifted_once() -> None:
     place = Place()
-    held, new = await place.administration.ban(ban(cause="x\n token=abc"))
-    assert (held.id, new, held.cause) == (1, True, "x\\u000a token=***")
+    held, new = await place.administration.ban(ban(cause="x\n password reset requested"))
+    assert (held.id, new, held.cause) == (1, True, "x\\u000a password reset requested")
     assert await place.administration.ban(ban()) == (held, False)
     longer, new = await place.administration.ban(ban(expires_at=None))
     assert (longer.id, new) == (2, True)

@@ -127,7 +127,7 @@ def _did(done: Done) -> str:
         after += f", silent {' '.join(result.silent)}"
     if result.unheard:
         after += f", not heard of {' '.join(one.node for one in result.unheard)}"
-    return f"{what}: {one.cause}; before: {before}; after: {after}"
+    return f"{what}: {mask(one.cause)}; before: {before}; after: {after}"
 
 
 async def bans(call: Call) -> Answered:
@@ -165,7 +165,7 @@ async def ban(call: Call) -> Answered | Failed:
     return Answered(
         201 if new else 200,
         shown.ban(held),
-        did=f"ban {_whom(held)}: {held.cause}; before: {before}; after: ban {held.id}",
+        did=f"ban {_whom(held)}: {mask(held.cause)}; before: {before}; after: ban {held.id}",
     )
 
 
@@ -174,7 +174,7 @@ async def unban(call: Call) -> Answered | Failed:
     if lifted is None:
         return Failed(404)
     return Answered(
-        200, shown.ban(lifted), did=f"lift ban {lifted.id}; before: {_whom(lifted)}: {lifted.cause}; after: none"
+        200, shown.ban(lifted), did=f"lift ban {lifted.id}; before: {_whom(lifted)}: {mask(lifted.cause)}; after: none"
     )
 
 

@@ -408,6 +408,20 @@ async def test_a_revocation() -> None:
     )
 
 
+async def test_a_cause_is_kept_as_given_and_masked_in_the_audit() -> None:
+    site = Site()
+    body = {"address": "192.0.2.7", "cause": "password reset requested"}
+    answer = await site.ask("POST", "/api/bans", JSON, body=body)
+    assert answer.json["cause"] == "password reset requested"
+    site.administration.done = Done(REVOKED, replace(REVOCATION, cause="ticket 4711"), again=False)
+    await site.ask("POST", "/api/connections/c1/close")
+    site.administration.bans_ = (replace(BAN, cause="token=abc"),)
+    await site.ask("DELETE", "/api/bans/3")
+    said = [what.partition("; ")[0] for _, what in site.administrators.acts]
+    assert [what.partition(": ")[2] for what in said] == ["password *** requested", "ticket ***", ""]
+    assert site.administrators.acts[-1][1].endswith(": token=***; after: none")
+
+
 async def test_a_key_is_its_askers_own() -> None:
     """Else who guesses the id of a revocation to come could have it taken for one that was made already."""
     key = "replaced-" + "c" * 22
