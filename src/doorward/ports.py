@@ -23,6 +23,10 @@ class StoreError(Exception):
     """A store, or the way to it, failed. The text is for our log, never for the peer."""
 
 
+class KeptError(OSError):
+    """From an AuditSink that has taken the batch, and can't write it now: nothing is lost yet, and nobody is let in."""
+
+
 class RefusedError(StoreError):
     """The store is there, and can't hold this value: neither now nor at another try. Nothing was done."""
 
@@ -328,6 +332,6 @@ class Neighbours(Protocol):
 
 class AuditSink(Protocol):
     def write(self, events: Sequence[AuditEvent]) -> None:
-        """Take a batch. May raise OSError: the stream counts the loss and records a gap."""
+        """Take a batch. May raise OSError: the stream counts the loss and records a gap; KeptError: nothing is lost."""
 
     def close(self) -> None: ...

@@ -81,7 +81,8 @@ async def test_a_full_disk(tmp_path) -> None:
         assert await inside.echoes("and on it goes")
         gaps = await gateway.audited(kind="gap")
         assert gaps[0]["count"] >= 1
-        await gateway.until(lambda: told_by_the_store(gateway, "gap"))
+        await gateway.until(lambda: told_by_the_store(gateway, "revocation"))
+        assert not await told_by_the_store(gateway, "gap"), "it was away, and has missed nothing"
         await inside.close()
         await gateway.stop()
     followed = follow(gateway.audit_file().read_bytes())
@@ -108,8 +109,8 @@ async def test_an_audit_log_that_cannot_be_written_while_the_store_can(tmp_path)
         await inside.close()
 
 
-async def told_by_the_store(gateway: Gateway, kind: str) -> bool:
-    code, printed = await gateway.cli("audit", "query", "--kind", kind, "--json")
+async def told_by_the_store(gateway: Gateway, kind: str, *asked: str) -> bool:
+    code, printed = await gateway.cli("audit", "query", "--kind", kind, *asked, "--json")
     return code == 0 and kind in printed
 
 
@@ -128,7 +129,8 @@ async def test_a_locked_database(tmp_path) -> None:
         await gateway.until(lambda: let_in(gateway))
         await gateway.until(lambda: is_ready(gateway, 200))
         assert await inside.echoes("and on it goes")
-        await gateway.until(lambda: told_by_the_store(gateway, "gap"))
+        await gateway.until(lambda: told_by_the_store(gateway, "handshake", "--reason", "store_unavailable"))
+        assert not await told_by_the_store(gateway, "gap"), "it was away, and has missed nothing"
         await inside.close()
 
 

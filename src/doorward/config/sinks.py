@@ -59,12 +59,17 @@ class Sinks:
             self._sinks.append(Floods(file, clock=clock))
         self._store = StoreLines(store, fault=fault)
         self._sinks.append(Floods(self._store, clock=clock))
+        self._gap = "events lost by the sink store"
+        if config.audit_file is not None:
+            self._gap += ": look for them in the audit file"
 
     def hear(self, events: Events) -> None:
         """Subscribe all of them, go on where the file ended, and tell what was found torn there."""
         events.go_on_after(self._after)
-        for sink in self._sinks:
+        *others, store = self._sinks
+        for sink in others:
             events.subscribe(sink)
+        events.subscribe(store, gap=self._gap)
         events.subscribe(self._copy, copy=True)
         if self._found is not None:
             events.emit(self._found)

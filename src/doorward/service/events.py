@@ -8,7 +8,7 @@ import traceback
 from typing import Final
 
 from doorward.core.auditing import MAX_DETAIL, clean, mask
-from doorward.ports import AuditSink, Clock
+from doorward.ports import AuditSink, Clock, KeptError
 from doorward.service.noting import Note, unfailing
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
@@ -26,16 +26,19 @@ class Events:
         self._report = unfailing(report)
         self._sequence = 0
         self._sinks: list[AuditSink] = []
+        self._gaps: list[str] = []  # by places of sinks
         self._copies: set[int] = set()  # places of sinks
-        self._lost: dict[int, int] = {}
+        self._lost: dict[int, int] = {}  # of the sinks that fail; 0 where all is kept
         self._pending: list[AuditEvent] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def subscribe(self, sink: AuditSink, *, copy: bool = False) -> None:
-        """`copy`: what it gets is recorded elsewhere as well, so nobody is refused where it fails."""
+    def subscribe(self, sink: AuditSink, *, copy: bool = False, gap: str = "events lost by this sink") -> None:
+        """`copy`: what it gets is recorded elsewhere as well, so nobody is refused where it fails. `gap`: the detail
+        of the record that says how many it has lost."""
         if copy:
             self._copies.add(len(self._sinks))
         self._sinks.append(sink)
+        self._gaps.append(gap)
 
     def go_on_after(self, sequence: int) -> None:
         """The audit file's newest sequence: no number is used twice across a restart."""
@@ -96,17 +99,23 @@ class Events:
         for place, sink in enumerate(self._sinks):
             lost = self._lost.get(place, 0)
             try:
-                sink.write([self._gap(lost), *batch] if lost else batch)
+                sink.write([self._gap(lost, self._gaps[place]), *batch] if lost else batch)
+            except KeptError as error:
+                self._tell_first(place, error)
+                self._lost[place] = 0
             except Exception as error:  # noqa: BLE001 - a sink's bug, too, costs no other sink the batch
-                if not lost:
-                    self._report(f"an audit sink failed: {clean(str(error), MAX_DETAIL)}")
+                self._tell_first(place, error)
                 self._lost[place] = lost + len(batch)
             else:
                 self._lost.pop(place, None)
 
-    def _gap(self, lost: int) -> AuditEvent:
+    def _tell_first(self, place: int, error: Exception) -> None:
+        if place not in self._lost:
+            self._report(f"an audit sink failed: {clean(str(error), MAX_DETAIL)}")
+
+    def _gap(self, lost: int, detail: str) -> AuditEvent:
         self._sequence += 1
-        gap = AuditEvent(kind=EventKind.GAP, outcome=Outcome.FAILED, count=lost, detail="events lost by this sink")
+        gap = AuditEvent(kind=EventKind.GAP, outcome=Outcome.FAILED, count=lost, detail=detail)
         self._stamp(gap)
         return gap
 

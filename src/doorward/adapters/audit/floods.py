@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from doorward.ports import AuditSink, Clock
+from doorward.ports import AuditSink, Clock, KeptError
 from doorward.values.audit import AuditEvent, Outcome
 from doorward.values.decision import Reason
 from doorward.values.peer import network_of
@@ -93,23 +93,34 @@ class Floods:
         self._early = early
         self._floods: dict[_Key, _Flood] = {}
         self._owed: list[AuditEvent] = []
+        self._behind = False
 
     def write(self, events: Sequence[AuditEvent]) -> None:
         now = self._clock.now()
         self._settle(now)
         passing = [event for event in events if event.outcome is not Outcome.REFUSED or not self._holds(event, now)]
-        if self._owed or passing:
-            # what is owed stays owed if this raises
-            self._sink.write([*self._owed, *passing])
-            self._owed.clear()
+        # a sink that is behind is asked again with nothing too: only it knows when it no longer is
+        if self._owed or passing or self._behind:
+            self._pass_on(passing)
 
     def close(self) -> None:
         self._settle(float("inf"))
         try:
             if self._owed:
-                self._sink.write(self._owed)
+                self._pass_on([])
         finally:
             self._sink.close()
+
+    def _pass_on(self, passing: Sequence[AuditEvent]) -> None:
+        """What is owed stays owed if this raises, unless the sink has kept it."""
+        try:
+            self._sink.write([*self._owed, *passing])
+        except KeptError:
+            self._behind = True
+            self._owed.clear()
+            raise
+        self._behind = False
+        self._owed.clear()
 
     def _settle(self, now: float) -> None:
         """End the windows that are over. They were begun in order, and all last as long."""

@@ -1,6 +1,8 @@
 """The audit log in the store, where `audit query` and every node find it: batched, in the loop's idle moments.
 
-What the store can't take now is kept and tried again; meanwhile new batches are refused with OSError (LOG-07).
+What the store can't take now is kept, in order, and tried again; so is what comes meanwhile, with a KeptError. Beyond
+a bound the newest are refused with OSError, and the stream counts them (LOG-07). A batch whose answer was lost with the
+connection is stored again: twice is better than never, and its node, worker, sequence and instant tell it.
 """
 
 import asyncio
@@ -8,20 +10,28 @@ import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
+from random import SystemRandom
 from typing import Final
 
 from doorward.core.auditing import line_of
-from doorward.ports import AuditStore, StoreError
+from doorward.ports import AuditStore, KeptError, StoreError
 from doorward.values.audit import AuditEvent
 
 # lines are made on the loop: about a millisecond a batch
 BATCH: Final = 64
-MOST: Final = 16384
+MOST: Final = 65536
+MOST_BYTES: Final = 64 << 20
 RETRY: Final = 0.5
+
+_BARE: Final = 768  # bytes of an event without its long texts, about
+_chance = SystemRandom()
 
 
 class StoreLines:
-    """An AuditSink before an AuditStore; used from one loop only. `fault` is told of our own exceptions."""
+    """An AuditSink before an AuditStore; used from one loop only. `fault` is told of our own exceptions.
+
+    At most `most` events wait, and about `most_bytes`. `retry`: seconds between two tries, a third more or less.
+    """
 
     def __init__(
         self,
@@ -29,24 +39,29 @@ class StoreLines:
         *,
         fault: Callable[[str, BaseException], None],
         most: int = MOST,
+        most_bytes: int = MOST_BYTES,
         retry: float = RETRY,
     ) -> None:
         self._store = store
         self._fault = fault
         self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._retry = retry
         self._waiting: deque[AuditEvent] = deque()
         self._failing = False
         self._task: asyncio.Task[None] | None = None
 
     def write(self, events: Sequence[AuditEvent]) -> None:
-        if self._failing:
-            raise OSError(errno.EIO, "the store does not take the audit")
-        if len(self._waiting) + len(events) > self._most:
+        weight = sum(map(_weight, events))
+        if len(self._waiting) + len(events) > self._most or self._bytes + weight > self._most_bytes:
             raise OSError(errno.EAGAIN, f"the store is {len(self._waiting)} audit events behind")
         self._waiting.extend(events)
+        self._bytes += weight
         if self._task is None and self._waiting:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="audit store")
+        if self._failing:
+            raise KeptError(errno.EIO, "the store does not take the audit")
 
     async def finish(self, within: float) -> int:
         """Wait, `within` seconds at most, until all is stored; how many events are not. Before the store is closed."""
@@ -63,10 +78,12 @@ class StoreLines:
             while self._waiting:
                 batch = list(islice(self._waiting, BATCH))
                 if await self._stored(batch):
-                    for _ in batch:
+                    for event in batch:
                         self._waiting.popleft()
+                        self._bytes -= _weight(event)
                 else:
-                    await asyncio.sleep(self._retry)
+                    # nodes that lost it together do not come back in step
+                    await asyncio.sleep(self._retry * _chance.uniform(0.67, 1.33))
         finally:
             self._task = None
 
@@ -82,3 +99,8 @@ class StoreLines:
         else:
             self._failing = False
         return not self._failing
+
+
+def _weight(event: AuditEvent) -> int:
+    """Bytes, about: it must only tell what is long from what is short."""
+    return _BARE + len(event.user_agent) + len(event.origin) + len(event.path) + len(event.subject) + len(event.detail)

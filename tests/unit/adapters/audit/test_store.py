@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from doorward.adapters.audit.floods import Floods
 from doorward.adapters.audit.store import BATCH, StoreLines
-from doorward.ports import StoreError
-from doorward.values.audit import AuditEvent
+from doorward.ports import KeptError, StoreError
+from doorward.service.events import Events
+from doorward.testing import FakeClock
+from doorward.values.audit import AuditEvent, EventKind, Outcome
 from tests.unit.adapters.audit.making import event
 
 
@@ -57,20 +60,79 @@ async def test_every_event_with_its_line_in_order_and_in_batches() -> None:
     sink.close()
 
 
-async def test_a_store_that_is_away_keeps_what_waits_and_refuses_more() -> None:
-    store = FakeAuditStore()
+async def away(sink: StoreLines, store: FakeAuditStore) -> None:
     store.fails = StoreError("away")
-    sink = lines(store)
+    store.tried.clear()
     sink.write([event(1)])
     await store.tried.wait()
     await asyncio.sleep(0)
-    with pytest.raises(OSError, match="does not take the audit"):
-        sink.write([event(2)])
+
+
+async def test_a_store_that_is_away_loses_nothing_and_says_that_it_is_away() -> None:
+    store = FakeAuditStore()
+    sink = lines(store)
+    await away(sink, store)
+    for sequence in range(2, 200):
+        with pytest.raises(KeptError, match="does not take the audit"):
+            sink.write([event(sequence)])
+    with pytest.raises(KeptError):
+        sink.write([])
     store.fails = None
     assert await sink.finish(within=5) == 0
-    sink.write([event(3)])
+    sink.write([event(200)])
     assert await sink.finish(within=5) == 0
-    assert [kept.sequence for kept, _ in store.stored] == [1, 3]
+    assert [kept.sequence for kept, _ in store.stored] == list(range(1, 201))
+
+
+async def test_what_is_emitted_while_the_store_is_away_is_in_it_afterwards_and_meanwhile_nobody_is_let_in() -> None:
+    store, clock = FakeAuditStore(), FakeClock()
+    sink = lines(store)
+    events = Events(clock=clock, node="gw", worker=1, report=lambda _: None)
+    events.subscribe(Floods(sink, clock=clock))
+    await away(sink, store)
+    for _ in range(3):
+        events.emit(AuditEvent(kind=EventKind.REVOCATION, outcome=Outcome.DONE))
+        events.flush()
+        events.tick()
+        assert events.losing
+    store.fails = None
+    assert await sink.finish(within=5) == 0
+    events.tick()
+    assert not events.losing
+    kinds = [kept.kind for kept, _ in store.stored]
+    assert kinds == [EventKind.HANDSHAKE, *[EventKind.REVOCATION] * 3]
+
+
+async def test_beyond_its_bound_the_newest_are_lost_and_told_as_a_gap_of_the_store() -> None:
+    store, clock = FakeAuditStore(), FakeClock()
+    sink = lines(store, most=3)
+    events = Events(clock=clock, node="gw", worker=1, report=lambda _: None)
+    events.subscribe(Floods(sink, clock=clock), gap="events lost by the store")
+    await away(sink, store)
+    for _ in range(5):
+        events.emit(AuditEvent(kind=EventKind.REVOCATION, outcome=Outcome.DONE))
+        events.flush()
+    store.fails = None
+    assert await sink.finish(within=5) == 0
+    events.tick()
+    assert await sink.finish(within=5) == 0
+    assert not events.losing
+    *kept, gap = [kept for kept, _ in store.stored]
+    assert [one.kind for one in kept] == [EventKind.HANDSHAKE, *[EventKind.REVOCATION] * 2]
+    assert (gap.kind, gap.count, gap.detail) == (EventKind.GAP, 3, "events lost by the store")
+
+
+async def test_what_waits_is_bounded_by_size_too() -> None:
+    store = FakeAuditStore()
+    store.gate.clear()
+    sink = lines(store, most_bytes=10_000)
+    sink.write([event(1)] * 5)
+    with pytest.raises(BlockingIOError, match="5 audit events behind"):
+        sink.write([event(2, detail="x" * 512)] * 5)
+    store.gate.set()
+    assert await sink.finish(within=5) == 0
+    sink.write([event(2, detail="x" * 512)] * 5)
+    assert await sink.finish(within=5) == 0
 
 
 async def test_what_waits_is_bounded() -> None:
@@ -95,10 +157,11 @@ async def test_a_bug_is_told_once_and_is_a_failing_sink() -> None:
         store.tried.clear()
         await store.tried.wait()
     assert len(faults) == 1
-    with pytest.raises(OSError):
+    with pytest.raises(KeptError):
         sink.write([event(2)])
     store.fails = None
     assert await sink.finish(within=5) == 0
+    assert [kept.sequence for kept, _ in store.stored] == [1, 2]
 
 
 async def test_finishing_does_not_wait_for_ever() -> None:
