@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from doorward.adapters.stores.postgres import url as postgres
 from doorward.adapters.stores.redis.address import AddressError, read_address
 from doorward.config.check_routes import GATEWAY_ROUTE_CHECKS, ROUTE_CHECKS, missing_backends
+from doorward.config.check_stores import postgres_options, redis_files
 from doorward.config.config import Config, Form
 from doorward.config.grammar import Listen
 from doorward.config.problem import Fault, Key, Severity, warning
@@ -148,6 +149,8 @@ def _store(config: Config) -> Iterator[Fault]:
             yield Fault(key, wrong, "or DOORWARD_STORE__URL_FILE, the name of a file that holds it")
         elif find_spec("psycopg") is None:
             yield Fault(key, "needs a library that is not installed", "pip install 'doorward[postgres]'")
+        else:
+            yield from postgres_options(url, key)
     else:
         hint = '"sqlite:///doorward.db", "postgresql://user:password@host/database" or "memory:"'
         yield Fault(key, "is no store that this version knows", hint)
@@ -163,10 +166,11 @@ def _cluster(config: Config) -> Iterator[Fault]:
         hint = "postgresql://…, or sqlite:///… where all nodes are on one machine"
         yield Fault(key, "has nothing durable beside it: store.url is memory", hint)
     try:
-        read_address(config.cluster_url)
+        address = read_address(config.cluster_url)
     except AddressError as error:
         yield Fault(key, f"can't be read: {error}", "or DOORWARD_STORE__CLUSTER_URL_FILE, a file that holds it")
         return
+    yield from redis_files(address, key)
     if find_spec("redis") is None or find_spec("hiredis") is None:
         yield Fault(key, "needs a library that is not installed", "pip install 'doorward[redis]'")
 

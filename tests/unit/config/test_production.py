@@ -126,7 +126,7 @@ def test_a_secret_in_a_file_that_everybody_can_read(tmp_path) -> None:
         ("postgresql://u@db.acme.dev/d?sslmode=require", False),
         ("postgresql://u@/d?host=db.acme.dev", False),
         ("postgresql://u@localhost,db.acme.dev/d", False),
-        ("postgresql://u@db.acme.dev/d?sslmode=verify-full&sslrootcert=/ca.pem", True),
+        ("postgresql://u@db.acme.dev/d?sslmode=verify-full&sslrootcert=system", True),
         ("postgresql://u@localhost/d", True),
         ("postgresql://u@[::1]:5433/d", True),
         ("postgresql:///d?host=/run/postgresql", True),

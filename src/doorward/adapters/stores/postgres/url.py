@@ -52,8 +52,8 @@ def hosts(url: str) -> tuple[str, ...]:
 
 
 def options(url: str) -> dict[str, str]:
-    """What stands after the question mark."""
-    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    """What stands after the question mark. A plus is a plus, as libpq reads it."""
+    return dict(parse_qsl(urlsplit(url).query.replace("+", "%2B"), keep_blank_values=True))
 
 
 def _without_port(host: str) -> str:
