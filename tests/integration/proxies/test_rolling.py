@@ -25,11 +25,11 @@ ANOTHER = "127.0.0.1:8810"
 TWO = {
     "nginx": {
         "server {\n": (
-            f"upstream gateways {{ server 127.0.0.1:8800 fail_timeout=1s; server {ANOTHER} fail_timeout=1s; }}\n\n"
-            "server {\n"
+            f"upstream gateways {{ server 127.0.0.1:8800 max_fails=0; server {ANOTHER} max_fails=0; }}\n\nserver {{\n"
         ),
         "proxy_pass http://127.0.0.1:8800;": (
             "proxy_pass http://gateways;\n        proxy_next_upstream error timeout http_503;"
+            "\n        proxy_connect_timeout 2s;"
         ),
     },
     "haproxy": {
