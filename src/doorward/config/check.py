@@ -27,6 +27,10 @@ LISTEN: Final = ("server", "listen")
 TLS: Final = ("server", "tls")
 PROXIES: Final = ("server", "trusted_proxies")
 ORIGINS: Final = ("origins", "allow")
+_REDIS_FORMS: Final = (
+    "redis://user:password@host:6379, rediss:// under TLS, redis+cluster:// or rediss+cluster:// for a Redis Cluster; "
+    "or DOORWARD_STORE__CLUSTER_URL_FILE, a file that holds it"
+)
 
 
 def faults(config: Config, *, form: Form, open_files: int) -> Iterator[Fault]:
@@ -168,7 +172,7 @@ def _cluster(config: Config) -> Iterator[Fault]:
     try:
         address = read_address(config.cluster_url)
     except AddressError as error:
-        yield Fault(key, f"can't be read: {error}", "or DOORWARD_STORE__CLUSTER_URL_FILE, a file that holds it")
+        yield Fault(key, f"can't be read: {error}", _REDIS_FORMS)
         return
     yield from redis_files(address, key)
     if find_spec("redis") is None or find_spec("hiredis") is None:

@@ -38,7 +38,7 @@ def readable(path: Path, key: Key, *, private: bool = False) -> Fault | None:
     except (OSError, ValueError):
         return Fault(key, "names a file that this user can't read", where)
     if private and found.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
-        return Fault(key, "names a key file that is open to others", KEEP_PRIVATE)
+        return Fault(key, "names a file that others can read or change", KEEP_PRIVATE)
     return None
 
 

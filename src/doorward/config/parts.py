@@ -287,7 +287,9 @@ class Parts:
         try:
             await self._keyring.open()
         except KeyFileError as error:
-            raise StartError(f"{error} Put the old key back, or move {self.terms.config.store_name} away") from error
+            config = self.terms.config
+            other = "" if config.store_path is None else f", or move {config.store_name} away"
+            raise StartError(f"{error} Put the old key back{other}") from error
         self._sinks.hear(self.events)
         await self._tending.start()
         if self._neighbours is not None:

@@ -88,6 +88,7 @@ def test_cookies_with_no_origin_list(tmp_path, how) -> None:
         ('[store]\nurl = "sqlite:///nowhere/x.db"\n', "store.url", "lies in a folder that is not there"),
         ('[store]\nurl = "memory:"\ncluster_url = "redis://h"\n', "store.cluster_url", "has nothing durable beside it"),
         ('[store]\ncluster_url = "http://u:hunter2@h"\n', "store.cluster_url", "can't be read: a Redis URL begins"),
+        ('[store]\ncluster_url = "valkey://:hunter2@h"\n', "store.cluster_url", "can't be read: valkey:// is written"),
         ('[store]\ncluster_url = "redis://:hunter2@h:x"\n', "store.cluster_url", "can't be read: a Redis URL's host"),
         ('[store]\ncluster_url = "redis+cluster://h/3"\n', "store.cluster_url", "can't be read: a Redis Cluster has"),
         ('[audit]\nfile = "nowhere/audit.jsonl"\n', "audit.file", "lies in a folder that is not there"),
@@ -203,6 +204,14 @@ def test_a_world_readable_key_file_starts_nothing(tmp_path) -> None:
     private(tmp_path / "doorward.key", "x").chmod(0o644)
     [problem] = [problem for problem in bad(tmp_path, "") if problem.path == "tokens.key_file"]
     assert "chmod 600" in problem.hint
+
+
+@pytest.mark.parametrize("url", ["http://h", "valkeys://h", "redis://:hunter2@h:x"])
+def test_who_wrote_no_redis_url_is_told_its_forms(tmp_path, url: str) -> None:
+    [problem] = [one for one in bad(tmp_path, f'[store]\ncluster_url = "{url}"\n') if one.path == "store.cluster_url"]
+    for form in ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "DOORWARD_STORE__CLUSTER_URL_FILE"):
+        assert form in problem.hint
+    assert "hunter2" not in f"{problem.text} {problem.hint}"
 
 
 @pytest.mark.parametrize(

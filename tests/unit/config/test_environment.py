@@ -112,7 +112,7 @@ def test_a_secret_file_is_there_private_and_the_only_one(tmp_path) -> None:
         ("DOORWARD_STORE__URL_FILE", "names a file that is not there")
     ]
     private(tmp_path / "url", "memory:").chmod(0o644)
-    assert said({"DOORWARD_STORE__URL_FILE": "url"}, tmp_path)[0][1] == "names a key file that is open to others"
+    assert said({"DOORWARD_STORE__URL_FILE": "url"}, tmp_path)[0][1] == "names a file that others can read or change"
     both = {"DOORWARD_STORE__URL_FILE": "url", "DOORWARD_STORE__URL": "memory:"}
     assert said(both, tmp_path) == [("DOORWARD_STORE__URL_FILE", "is given twice")]
 

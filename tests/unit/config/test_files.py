@@ -48,7 +48,7 @@ def test_a_missing_key_names_the_next_command(tmp_path) -> None:
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o660, 0o602, 0o777])
 def test_a_key_file_that_is_open_to_others_is_refused(tmp_path, mode) -> None:
     private(tmp_path / "doorward.key", KEY).chmod(mode)
-    assert errors(tmp_path, "") == [("tokens.key_file", "names a key file that is open to others")]
+    assert errors(tmp_path, "") == [("tokens.key_file", "names a file that others can read or change")]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o440, 0o640])

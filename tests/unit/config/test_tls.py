@@ -71,7 +71,7 @@ def test_files_that_are_not_what_they_should_be(tmp_path) -> None:
     key.chmod(0o644)
     assert errors(tmp_path, TEXT) == [
         ("server.tls.certificate_file", "names a file that is not there"),
-        ("server.tls.key_file", "names a key file that is open to others"),
+        ("server.tls.key_file", "names a file that others can read or change"),
     ]
 
 

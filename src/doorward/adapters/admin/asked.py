@@ -219,6 +219,15 @@ def _whom(asked: Any) -> str:
     return "=address" if there else "=subject"
 
 
+def _one_of_two(asked: Any) -> Any:
+    """Said before either kind is looked at: it would miss the other's member, or not know it."""
+    if isinstance(asked, dict) and ("address" in asked) == ("subject" in asked):
+        raise PydanticCustomError("one_of", "needs one of address and subject")
+    return asked
+
+
 BanAsked = Annotated[
-    Annotated[AddressBanAsked, Tag("=address")] | Annotated[SubjectBanAsked, Tag("=subject")], Discriminator(_whom)
+    Annotated[AddressBanAsked, Tag("=address")] | Annotated[SubjectBanAsked, Tag("=subject")],
+    Discriminator(_whom),
+    BeforeValidator(_one_of_two),
 ]

@@ -422,6 +422,14 @@ async def test_a_cause_is_kept_as_given_and_masked_in_the_audit() -> None:
     assert site.administrators.acts[-1][1].endswith(": token=***; after: none")
 
 
+@pytest.mark.parametrize("body", [{}, {"cause": "x"}, {"address": "192.0.2.7", "subject": "alice"}])
+async def test_a_ban_names_one_of_address_and_subject(body: dict[str, str]) -> None:
+    site = Site()
+    answer = await site.ask("POST", "/api/bans", JSON, body=body)
+    assert (answer.status, answer.json["errors"]) == (400, [{"name": "", "text": "needs one of address and subject"}])
+    assert site.administration.asked == []
+
+
 async def test_a_key_is_its_askers_own() -> None:
     """Else who guesses the id of a revocation to come could have it taken for one that was made already."""
     key = "replaced-" + "c" * 22

@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 class ClusterPresence:
-    def __init__(self, durable: Presence, shared: Presence, *, note: Callable[[str], None]) -> None:
+    """`note` None: a command's, which only reads, and has said already which store is away."""
+
+    def __init__(self, durable: Presence, shared: Presence, *, note: Callable[[str], None] | None) -> None:
         self._durable = durable
         self._shared = shared
         self._note = note
@@ -55,7 +57,7 @@ class ClusterPresence:
         if not answers:
             raise StoreError("; and ".join(failures))
         missing = failures[0] if failures else ""
-        if missing and not self._missing:
+        if missing and not self._missing and self._note is not None:
             self._note(f"presence is kept by one store only: {missing}")
         self._missing = missing
         return answers

@@ -90,7 +90,9 @@ class ClusterStore:
         self.slots: SlotStore = shared.slots
         self.revocations: RevocationLog = ClusterRevocations(durable.revocations, feed, following, note=told.note)
         self.bans: BanStore = ClusterBans(durable.bans, feed, following, note=told.note)
-        self.presence: Presence = ClusterPresence(durable.presence, shared.presence, note=told.note)
+        self.presence: Presence = ClusterPresence(
+            durable.presence, shared.presence, note=told.note if follows else None
+        )
         self.keys: KeyStore = durable.keys
         self.audit: AuditStore = durable.audit
 

@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from doorward.values.secret import Secret
 
 SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster")
+# Valkey speaks Redis's protocol, and other clients let its URLs say so
+_AS_REDIS: Final = {scheme.replace("redis", "valkey"): scheme for scheme in SCHEMES}
 _PORT: Final = 6379
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
@@ -55,6 +57,8 @@ def read_address(url: str) -> RedisAddress:
         port, host = parts.port, parts.hostname
     except ValueError:
         raise AddressError("a Redis URL's host or port can't be read") from None
+    if parts.scheme in _AS_REDIS:
+        raise AddressError(f"{parts.scheme}:// is written {_AS_REDIS[parts.scheme]}:// here")
     if parts.scheme not in SCHEMES:
         raise AddressError(f"a Redis URL begins with one of {', '.join(f'{scheme}://' for scheme in SCHEMES)}")
     tls, cluster = parts.scheme.startswith("rediss"), parts.scheme.endswith("+cluster")

@@ -200,6 +200,13 @@ async def test_a_beat_is_heard_while_either_is_away_and_the_newest_counts(redis:
     assert whole.notes == ["presence is kept by one store only: PostgreSQL is away"]
 
 
+async def test_a_command_keeps_no_presence_and_says_nothing_of_it(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable, follows=False)
+    durable.away = True
+    assert await whole.store.presence.nodes(now=NOW) == []
+    assert whole.notes == []
+
+
 async def test_connections_lie_in_redis_alone_and_whoever_leaves_leaves_both(
     redis: FakeRedis, durable: Durable
 ) -> None:
