@@ -2,7 +2,8 @@
 
 What the store can't take now is kept, in order, and tried again; so is what comes meanwhile, with a KeptError. Beyond
 a bound the newest are refused with OSError, and the stream counts them (LOG-07). A batch whose answer was lost with the
-connection is stored again: twice is better than never, and its node, worker, sequence and instant tell it.
+connection is stored again: twice is better than never, and its node, worker, sequence and instant tell it. One that the
+store will never take is given up, alone, and told: it must keep neither the others nor the door waiting.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from random import SystemRandom
 from typing import Final
 
 from doorward.core.auditing import line_of
-from doorward.ports import AuditStore, KeptError, StoreError
+from doorward.ports import AuditStore, KeptError, RefusedError, StoreError
 from doorward.values.audit import AuditEvent
 
 # lines are made on the loop: about a millisecond a batch
@@ -22,6 +23,8 @@ BATCH: Final = 64
 MOST: Final = 65536
 MOST_BYTES: Final = 64 << 20
 RETRY: Final = 0.5
+MOST_BUGS: Final = 10
+"""Tries of one batch that end in a bug of ours, before one event of it is given up."""
 
 _BARE: Final = 768  # bytes of an event without its long texts, about
 _chance = SystemRandom()
@@ -50,6 +53,9 @@ class StoreLines:
         self._retry = retry
         self._waiting: deque[AuditEvent] = deque()
         self._failing = False
+        self._singly = 0  # so many of the first are stored one by one, to find which of them it is
+        self._bugs = 0
+        self._told = False
         self._task: asyncio.Task[None] | None = None
 
     def write(self, events: Sequence[AuditEvent]) -> None:
@@ -76,29 +82,54 @@ class StoreLines:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                batch = list(islice(self._waiting, BATCH))
-                if await self._stored(batch):
-                    for event in batch:
-                        self._waiting.popleft()
-                        self._bytes -= _weight(event)
-                else:
+                batch = list(islice(self._waiting, 1 if self._singly else BATCH))
+                if not await self._done(batch):
                     # nodes that lost it together do not come back in step
                     await asyncio.sleep(self._retry * _chance.uniform(0.67, 1.33))
         finally:
             self._task = None
 
-    async def _stored(self, batch: Sequence[AuditEvent]) -> bool:
+    async def _done(self, batch: Sequence[AuditEvent]) -> bool:
+        """Store it. Whether the next may follow at once: the store is not away."""
         try:
             await self._store.append([(event, line_of(event)) for event in batch])
+        except RefusedError as error:
+            self._refused(batch, error)
         except StoreError:
             self._failing = True
-        except Exception as error:  # noqa: BLE001 - a bug of ours: told once, and tried again
-            if not self._failing:
-                self._fault("audit store", error)
+            return False
+        except Exception as error:  # noqa: BLE001 - a bug of ours: told once, tried again, and given up alone at last
             self._failing = True
+            self._tell(error)
+            self._bugs += 1
+            if self._bugs >= MOST_BUGS:
+                self._refused(batch, error)
+            return False
         else:
-            self._failing = False
-        return not self._failing
+            self._told = False
+            self._over(batch)
+        self._failing = False
+        return True
+
+    def _refused(self, batch: Sequence[AuditEvent], error: Exception) -> None:
+        if len(batch) > 1:
+            self._singly = len(batch)
+        else:
+            self._over(batch)
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        """Once until something is stored again: what is told is an event too, and goes the same way."""
+        if not self._told:
+            self._told = True
+            self._fault("audit store", error)
+
+    def _over(self, batch: Sequence[AuditEvent]) -> None:
+        for event in batch:
+            self._waiting.popleft()
+            self._bytes -= _weight(event)
+        self._singly = max(0, self._singly - len(batch))
+        self._bugs = 0
 
 
 def _weight(event: AuditEvent) -> int:

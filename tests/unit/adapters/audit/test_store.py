@@ -8,7 +8,7 @@ import pytest
 
 from doorward.adapters.audit.floods import Floods
 from doorward.adapters.audit.store import BATCH, StoreLines
-from doorward.ports import KeptError, StoreError
+from doorward.ports import KeptError, RefusedError, StoreError
 from doorward.service.events import Events
 from doorward.testing import FakeClock
 from doorward.values.audit import AuditEvent, EventKind, Outcome
@@ -162,6 +162,35 @@ async def test_a_bug_is_told_once_and_is_a_failing_sink() -> None:
     store.fails = None
     assert await sink.finish(within=5) == 0
     assert [kept.sequence for kept, _ in store.stored] == [1, 2]
+
+
+class PickyAuditStore(FakeAuditStore):
+    """Fails by `error` for whatever holds the event of sequence 70."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    async def append(self, lines: Sequence[tuple[AuditEvent, str]]) -> None:
+        if any(event.sequence == 70 for event, _ in lines):
+            raise self.error
+        await super().append(lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(RefusedError("it can't hold this"), 1), (KeyError("bug"), 2)],  # a bug in its batch, and once more alone
+    ids=["refused", "a bug"],
+)
+async def test_one_that_is_never_taken_is_given_up_alone_and_told(error: Exception, told: int) -> None:
+    store, faults = PickyAuditStore(error), Faults()
+    sink = StoreLines(store, fault=faults, retry=0.0)
+    sink.write([event(sequence) for sequence in range(200)])
+    assert await sink.finish(within=5) == 0
+    assert [kept.sequence for kept, _ in store.stored] == [number for number in range(200) if number != 70]
+    assert faults == [error] * told
+    sink.write([event(200)])
+    assert await sink.finish(within=5) == 0
 
 
 async def test_finishing_does_not_wait_for_ever() -> None:
