@@ -137,9 +137,11 @@ async def _rolled(kind, certificate, source: str, folder) -> list[tuple[int, str
 async def _some_inside(way, gateway, source: str) -> list[Guest]:
     """Clients that stay, some of them on this gateway of the two."""
     inside: list[Guest] = []
+    names: list[str] = []  # new each time: those of an earlier round are gone
     async with asyncio.timeout(20):
-        while sum([len(gateway.events(kind="handshake", subject=f"inside-{n}")) for n in range(len(inside))]) < 3:
-            inside.append(await way.enter(f"inside-{len(inside)}", source=source))
+        while sum([len(gateway.events(kind="handshake", subject=name)) for name in names]) < 3:
+            names.append(f"inside-{next(LATE)}")
+            inside.append(await way.enter(names[-1], source=source))
     return inside
 
 

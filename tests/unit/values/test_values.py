@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
+import re
 from enum import Enum
 from ipaddress import ip_address
 
@@ -10,6 +11,7 @@ import pytest
 
 import doorward.values
 from doorward.values.decision import MISSING, Found, Missing, Reason, Step, Unavailable
+from doorward.values.ids import new_id
 from doorward.values.peer import Peer, network_of
 from doorward.values.principal import Identity
 from tests.unit.core.making import handshake, principal
@@ -82,3 +84,11 @@ def test_an_identity_is_all_three() -> None:
 def test_a_handshake_shows_no_header() -> None:
     assert "Bearer" not in repr(handshake())
     assert "alice" in repr(principal())
+
+
+def test_no_id_can_be_taken_for_an_option() -> None:
+    """Of one connection in 64 `connections close ID` was an unknown option."""
+    ids = [new_id(bytes([first]) + bytes(15)) for first in range(256)]
+    assert not any(id.startswith("-") for id in ids)
+    assert {len(id) for id in ids} == {22}
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", id) for id in ids)
