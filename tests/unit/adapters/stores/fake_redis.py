@@ -168,7 +168,7 @@ class Durable(MemoryStore):
         self.refuses: set[str] = set()  # ids that it can't hold
         self.behind: list[Revocation] = []  # what it has since it was set back, as it says itself
         self.fails: set[str] = set()  # ids for which it fails each time
-        self.appends = self.reads = 0
+        self.calls = self.appends = self.reads = 0
         self._log: Any = self.revocations
         self.revocations = _Switched(self, self.revocations)
         self.bans = _Switched(self, self.bans)
@@ -206,6 +206,7 @@ class _Switched:
 
         async def call(*arguments: Any, **named: Any) -> Any:
             await asyncio.sleep(0)
+            self._durable.calls += 1
             await self._durable.check()
             await self._durable.flows.wait()
             self._durable.appends += name == "append"

@@ -13,15 +13,18 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
+from doorward.adapters.stores.cluster.not_durable import NotDurable
 from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
-from doorward.ports import Clock, Entropy, LogBehindError, RefusedError, Store, StoreError
+from doorward.ports import Clock, Entropy, LogBehindError, Store, StoreError
 from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
 POLL_EVERY: Final = 1.0
 READ_WITHIN: Final = 2.0
+AWAY_WITHIN: Final = 0.25
+"""Seconds that a question waits for a durable store which is known to be away: enough to find it back."""
 STALE_AFTER: Final = 3.0
 """Seconds. A durable log that could not be read for so long may hold what nobody could publish."""
 REMEMBERED: Final = 10_000
@@ -57,15 +60,12 @@ class Following:
         self._clock = clock
         self._entropy = entropy
         self._note = note
-        self._made_durable = made_durable
         self._newest = 0
         self._proven = 0  # as far as the durable log has been read: what came by the stream since is read once more
         self._floor = 0  # of all above it up to `_newest` we have those that exist
         self._tail: OrderedDict[int, Revocation] = OrderedDict()
         self._places: dict[str, int] = {}
-        self._unplaced: dict[str, Revocation] = {}  # not durable yet: tried again
-        self._failed: dict[str, int] = {}  # how often that was tried in vain
-        self._refused: set[str] = set()  # of these, what the durable log can't hold
+        self._unplaced = NotDurable(durable.revocations, clock=clock, note=note, made_durable=made_durable)
         self._ahead: dict[str, Revocation] = {}  # durable, and what stands before them was not read yet
         self._told: OrderedDict[str, None] = OrderedDict()  # ids that came by the stream
         self._doubts = 1
@@ -104,8 +104,6 @@ class Following:
             await self._read_now()
             self._settled = max(self._settled, doubts)
         elif not self._is_fresh():
-            if self._is_away and self._polls:  # the poll finds out when it is back
-                raise StoreError(f"the durable store was not read for {STALE_AFTER:g} s")
             await self._read_now()
         else:
             await self._read_if_touched()
@@ -116,9 +114,11 @@ class Following:
                 await self._read_now()
 
     async def _read_now(self) -> None:
-        """Somebody waits at the door: a durable store that takes longer is away."""
+        """Somebody waits at the door: a durable store that takes longer is away. One reading serves all who come by
+        then, so that a store which is slow is not asked once for each."""
+        within = AWAY_WITHIN if self._is_away and self._polls else READ_WITHIN
         try:
-            await answered(self.read(), within=READ_WITHIN)
+            await answered(self._reads(), within=within)
         except StoreError as error:
             self._away(error)
             raise
@@ -205,16 +205,13 @@ class Following:
         if news.doubt:
             self._doubts += 1
 
-    def _hold(self, kept: Iterable[Revocation]) -> None:
-        now = self._clock.now()
-        for revocation in kept:
-            if not self.has(revocation.id) and revocation.expires_at > now:
-                self._unplaced[revocation.id] = revocation
-                self._touched = True
+    def _hold(self, found: Iterable[Revocation]) -> None:
+        if self._unplaced.add(one for one in found if not self.has(one.id)):
+            self._touched = True
 
     def hold(self, revocation: Revocation) -> None:
         """One of our own that is not durable yet."""
-        self._hold([replace(revocation, sequence=0)])
+        self._hold([revocation])
 
     def _place(self, revocation: Revocation) -> None:
         if revocation.sequence <= self._newest:
@@ -223,7 +220,7 @@ class Following:
         self._tail[revocation.sequence] = revocation
         if revocation.id:
             self._places[revocation.id] = revocation.sequence
-            self._unplaced.pop(revocation.id, None)
+            self._unplaced.drop(revocation.id)
             self._ahead.pop(revocation.id, None)
         if len(self._tail) > REMEMBERED:
             self._floor, oldest = self._tail.popitem(last=False)
@@ -342,47 +339,11 @@ class Following:
             _log.debug("not told again: %s", error)
 
     async def _try_again(self) -> None:
-        """Make durable what is not, in the order in which it was made. Others do the same: the log takes each once.
-
-        One that fails is tried behind all others from then on, and one that the log can't hold no more: it counts on
-        the nodes until it is over.
-        """
-        waiting = [one for one in self._unplaced.values() if one.id not in self._refused]
-        waiting.sort(key=lambda one: (self._failed.get(one.id, 0), one.instant))
         try:
-            for revocation in waiting:
-                await self._try(revocation)
-            if waiting:
+            if await self._unplaced.try_again(was_read=lambda sequence: sequence <= self._newest):
                 await self.read()
         except StoreError as error:
             _log.debug("not all is durable: %s", error)  # said by then, and the next poll goes on
-
-    async def _try(self, revocation: Revocation) -> None:
-        """Raises StoreError where the others have to wait."""
-        id = revocation.id
-        if revocation.expires_at <= self._clock.now():
-            self._give_up(id)
-            return
-        try:
-            sequence = await self._durable.revocations.append(revocation)
-        except RefusedError as error:
-            self._refused.add(id)
-            self._note(f"revocation {id} can't be made durable: {error}")
-            return
-        except StoreError as error:
-            failed = self._failed[id] = self._failed.get(id, 0) + 1
-            if failed == 1:
-                self._note(f"revocation {id} could not be made durable: {error}")
-            raise
-        self._failed.pop(id, None)
-        self._made_durable(replace(revocation, sequence=sequence))
-        if sequence <= self._newest:
-            self._give_up(id)
-
-    def _give_up(self, id: str) -> None:
-        self._unplaced.pop(id, None)
-        self._failed.pop(id, None)
-        self._refused.discard(id)
 
     def end(self) -> None:
         """Whoever still asks is told that it is over."""

@@ -324,6 +324,46 @@ async def test_a_durable_log_that_was_not_read_for_long_closes_the_door_and_the_
     running.cancel()
 
 
+async def test_a_door_that_stayed_open_through_a_short_outage_stays_open_after_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log grows too old only once the store is back, and before the next poll has found that out."""
+    _, b = await two(place)
+    running = asyncio.create_task(b.following.run())
+    await asyncio.sleep(0)
+    place.durable.away = True
+    await b.following.poll()
+    place.durable.away = False
+    assert await b.asks() == []
+    monkeypatch.setattr(following, "STALE_AFTER", -1.0)
+    assert await b.asks() == []
+    running.cancel()
+
+
+async def test_nobody_waits_long_for_a_durable_store_that_is_known_to_hang_and_it_is_asked_once_for_all(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, b = await two(place)
+    running = asyncio.create_task(b.following.run())
+    await asyncio.sleep(0)
+    place.durable.away = True
+    await b.following.poll()
+    place.durable.away = False
+    place.durable.flows.clear()
+    monkeypatch.setattr(following, "STALE_AFTER", -1.0)
+    monkeypatch.setattr(following, "AWAY_WITHIN", 0.0)
+    calls = place.durable.calls
+    for _ in range(3):
+        with pytest.raises(LogBehindError):
+            await b.asks()
+    assert place.durable.calls == calls + 1
+    place.durable.flows.set()
+    monkeypatch.undo()
+    await b.following.poll()
+    assert await b.asks() == []
+    running.cancel()
+
+
 async def test_entries_ahead_of_a_gap_are_acted_on_while_the_durable_log_can_not_fill_it(place: Place) -> None:
     _, b = await two(place)
     for name in ("r1", "r2"):
