@@ -40,7 +40,7 @@ async def test_connections_of_all_workers_are_listed_filtered_and_paged(desk) ->
     rows = await seen(desk, "/api/connections?tenant=listed", 13)
     assert {row["worker"] for row in rows} <= {1, 2}
     assert [row["opened_at"] for row in rows] == sorted((row["opened_at"] for row in rows), reverse=True)
-    assert {row["id"] for row in rows} >= {ready["connection"] for _, ready in clients}
+    assert {row["connection"] for row in rows} >= {ready["connection"] for _, ready in clients}
     for page in await desk.from_every_worker("/api/connections?tenant=listed"):
         assert page == {"connections": rows, "next": None}
     assert len((await desk.get("/api/connections?tenant=listed&route=/other")).json()["connections"]) == 1
@@ -54,8 +54,11 @@ async def test_connections_of_all_workers_are_listed_filtered_and_paged(desk) ->
             break
         page = (await desk.get(f"{query}&after={page['next']}")).json()
     assert walked == rows
-    one = (await desk.get(f"/api/connections/{rows[0]['id']}", token=desk.viewer)).json()
+    one = (await desk.get(f"/api/connections/{rows[0]['connection']}", token=desk.viewer)).json()
     assert one == rows[0]
+    code, printed = await desk.gateway.cli("connections", "list", "--json")
+    assert code == 0
+    assert [row for row in json.loads(printed) if row["tenant"] == "listed"] == rows[::-1], "one word for one thing"
     await other.close()
     for client, _ in clients:
         await client.close()

@@ -42,7 +42,7 @@ async def answers_for_all(folder: Path, **stores: Any) -> None:
 
         await until(listed, "both nodes list both nodes' connections")
         one = (await connections(second, subject))[0]
-        told = (await second.post(f"/api/connections/{one['id']}/close")).json()
+        told = (await second.post(f"/api/connections/{one['connection']}/close")).json()
         assert (told["closed"], told["nodes"], told["silent"]) == (1, 2, [])
         ends = {asyncio.create_task(client.closed()): client for client in clients}
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=40)

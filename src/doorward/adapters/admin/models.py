@@ -35,7 +35,7 @@ class Wrong(Given):
 
 
 class Connection(Given):
-    id: str
+    connection: str = Field(description="Its id, as everywhere.")
     node: str
     worker: int
     issuer: str

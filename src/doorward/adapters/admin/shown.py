@@ -11,7 +11,7 @@ from doorward.values.revocation import Acknowledgement, Revocation
 def connection(row: PresentConnection) -> models.Connection:
     # the row is our own: checking each member of a thousand anew would hold up the loop
     return models.Connection.model_construct(
-        id=row.connection,
+        connection=row.connection,
         node=row.node,
         worker=row.worker,
         issuer=row.issuer,

@@ -332,7 +332,7 @@ async def test_connections() -> None:
     assert answer.json == {
         "connections": [
             {
-                "id": "c1",
+                "connection": "c1",
                 "node": "gw",
                 "worker": 1,
                 "issuer": "https://i/",
@@ -349,7 +349,7 @@ async def test_connections() -> None:
     }
     site.administration.more = False
     assert (await site.ask("GET", "/api/connections")).json["next"] is None
-    assert (await site.ask("GET", "/api/connections/c1")).json["id"] == "c1"
+    assert (await site.ask("GET", "/api/connections/c1")).json["connection"] == "c1"
     assert (await site.ask("GET", "/api/connections/c2")).status == 404
 
 
