@@ -353,9 +353,17 @@ class Parts:
 
     async def stop(self) -> None:
         """After the last connection: leave presence, flush the audit, close the store."""
+        try:
+            await self._leave()
+        finally:
+            await self._store.close()
+
+    async def _leave(self) -> None:
         if self._neighbours is not None:
             await self._neighbours.stop()
         await self._tending.stop()
+        self.events.flush()
+        self._sinks.settle()
         self.events.emit(AuditEvent(kind=EventKind.STOPPED, outcome=Outcome.DONE))
         self.events.flush()
         lost = await self._sinks.finish()
@@ -364,4 +372,3 @@ class Parts:
         for keys in self.terms.published.values():
             await keys.close()
         self.events.close()
-        await self._store.close()

@@ -45,8 +45,8 @@ class Sinks:
         self._after = 0
         plain = Handoff(PlainStream(printer_to(sys.stderr)), name="the plain log", report=note)
         # who can be refused at all must not shut the door to others, by a line to a standard error that nobody reads
-        self._copy = Floods(plain, clock=clock)
-        self._sinks: list[AuditSink] = [metrics]
+        self._floods = [Floods(plain, clock=clock)]
+        self._metrics = metrics
         if config.audit_file is not None:
             path = path_of_worker(config.audit_file, number)
             try:
@@ -56,9 +56,9 @@ class Sinks:
             self._found, self._after = lines.found, lines.after
             file = Handoff(lines, name=str(path), report=note)
             self._files.append(file)
-            self._sinks.append(Floods(file, clock=clock))
+            self._floods.append(Floods(file, clock=clock))
         self._store = StoreLines(store, fault=fault)
-        self._sinks.append(Floods(self._store, clock=clock))
+        self._floods.append(Floods(self._store, clock=clock))
         self._gap = "events lost by the sink store"
         if config.audit_file is not None:
             self._gap += ": look for them in the audit file"
@@ -66,11 +66,11 @@ class Sinks:
     def hear(self, events: Events) -> None:
         """Subscribe all of them, go on where the file ended, and tell what was found torn there."""
         events.go_on_after(self._after)
-        *others, store = self._sinks
-        for sink in others:
+        copy, *files, store = self._floods
+        for sink in (self._metrics, *files):
             events.subscribe(sink)
         events.subscribe(store, gap=self._gap)
-        events.subscribe(self._copy, copy=True)
+        events.subscribe(copy, copy=True)
         if self._found is not None:
             events.emit(self._found)
 
@@ -78,6 +78,11 @@ class Sinks:
         """After a rotation: SIGHUP goes on in the new files."""
         for file in self._files:
             file.reopen()
+
+    def settle(self) -> None:
+        """Before the last event: what is counted until now goes out with it, while the store still takes it."""
+        for floods in self._floods:
+            floods.settle()
 
     async def finish(self) -> int:
         """Before the store is closed: how many events it did not take."""

@@ -125,6 +125,10 @@ class Events:
         return not self._lost.keys() <= self._copies
 
     def close(self) -> None:
+        """Let go of every sink. What one can't write any more is told, and keeps none of the others open."""
         self.flush()
-        for sink in self._sinks:
-            sink.close()
+        for place, sink in enumerate(self._sinks):
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001 - as at a write
+                self._tell_first(place, error)

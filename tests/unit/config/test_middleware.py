@@ -1,6 +1,7 @@
 """Doorward as users make it: every problem at once, before anything serves; nothing opened until something does."""
 
 import asyncio
+import json
 import logging
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from doorward.adapters.asgi.parts import CannotStartError
+from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.config.config import Config, Form
 from doorward.config.load import load
 from doorward.config.middleware import (
@@ -18,6 +20,9 @@ from doorward.config.middleware import (
     middleware_rules,
     node_of,
 )
+from doorward.testing import FakeClock
+from doorward.values.decision import Deny, Reason, Step
+from doorward.values.peer import Wire
 from tests.unit.config.making import KEY, OPEN_FILES, private
 
 TREE: dict[str, Any] = {
@@ -105,6 +110,22 @@ async def test_each_process_writes_an_audit_file_of_its_own(folder) -> None:
     for it in (one, two):
         await it.stop()
     assert {path.name for path in folder.glob("audit*")} == {"audit.jsonl", "audit.2.jsonl"}
+
+
+async def test_what_was_counted_is_in_the_store_when_it_stops(folder) -> None:
+    it = assembly({**TREE, "store": {"url": "sqlite:///doorward.db"}})
+    await it.start()
+    for _ in range(3):  # the first has a record of its own, and the others are counted until their window is over
+        it.door.refuse(Wire(address=None), Deny(Reason.ADDRESS_BANNED, Step.ADDRESS))
+    await it.stop()
+    store = SqliteStore(folder / "doorward.db", clock=FakeClock(), process="after", shared=False)
+    await store.open()
+    try:
+        lines = [json.loads(line) for _, line in await store.audit.query(after=0, limit=100)]
+    finally:
+        await store.close()
+    told = [(line["kind"], line.get("count", 1)) for line in lines]
+    assert told == [("started", 1), ("handshake", 1), ("handshake", 2), ("stopped", 1)]
 
 
 async def test_what_cannot_start_says_why(folder) -> None:

@@ -11,6 +11,7 @@ class Sink:
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.kinds: list[EventKind] = []
+        self.closed = False
 
     def write(self, events: Sequence[AuditEvent]) -> None:
         if self.error is not None:
@@ -18,7 +19,9 @@ class Sink:
         self.kinds += [event.kind for event in events]
 
     def close(self) -> None:
-        """Nothing is held."""
+        if self.error is not None:
+            raise self.error
+        self.closed = True
 
 
 def unwritten(line: str) -> None:
@@ -67,3 +70,14 @@ def test_a_sink_that_fails_in_a_way_that_nobody_expected_costs_no_other_its_even
     events.flush()
     assert failing.kinds == [EventKind.GAP, EventKind.STOPPED]
     assert not events.losing
+
+
+def test_a_sink_that_can_not_be_closed_keeps_no_other_open() -> None:
+    lines: list[str] = []
+    failing, good = Sink(OSError(28, "No space left")), Sink()
+    events = Events(clock=FakeClock(), node="gw", worker=1, report=lines.append)
+    for sink in (failing, good):
+        events.subscribe(sink)
+    events.close()
+    assert good.closed
+    assert lines == ["an audit sink failed: [Errno 28] No space left"]

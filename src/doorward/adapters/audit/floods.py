@@ -97,14 +97,18 @@ class Floods:
 
     def write(self, events: Sequence[AuditEvent]) -> None:
         now = self._clock.now()
-        self._settle(now)
+        self._end_windows(now)
         passing = [event for event in events if event.outcome is not Outcome.REFUSED or not self._holds(event, now)]
         # a sink that is behind is asked again with nothing too: only it knows when it no longer is
         if self._owed or passing or self._behind:
             self._pass_on(passing)
 
+    def settle(self) -> None:
+        """End every window: what was counted goes out with the next write."""
+        self._end_windows(float("inf"))
+
     def close(self) -> None:
-        self._settle(float("inf"))
+        self.settle()
         try:
             if self._owed:
                 self._pass_on([])
@@ -122,8 +126,8 @@ class Floods:
         self._behind = False
         self._owed.clear()
 
-    def _settle(self, now: float) -> None:
-        """End the windows that are over. They were begun in order, and all last as long."""
+    def _end_windows(self, now: float) -> None:
+        """Those that are over by then. They were begun in order, and all last as long."""
         while self._floods:
             key = next(iter(self._floods))
             if self._floods[key].until > now:
