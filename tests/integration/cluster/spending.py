@@ -1,10 +1,13 @@
-"""A process of its own that spends tickets as a node does: digests on standard input, a line each; `go` spends them.
+"""A process of its own that spends tickets as a node does: on standard input lines of digests, a JSON list each.
 
-Each is answered by a line: won, spent or unknown.
+All of a line are asked for at once. It is answered by a line, for each of them [what it was: won, spent or unknown,
+from when, until when it was asked for], by the clock that all processes of a machine share.
 """
 
 import asyncio
+import json
 import sys
+import time
 from pathlib import Path
 
 from doorward.config.load import load
@@ -12,17 +15,17 @@ from doorward.config.making import opened
 from doorward.ports import Store
 from doorward.values.ticket import SpentTicket, Ticket
 
-AT_ONCE = 20
 
-
-async def spend(store: Store, digest: str, *, now: float) -> str:
+async def spend(store: Store, digest: str, *, now: float) -> tuple[str, float, float]:
+    begun = time.monotonic()
     match await store.tickets.spend(bytes.fromhex(digest), now=now):
         case Ticket():
-            return "won"
+            what = "won"
         case SpentTicket():
-            return "spent"
+            what = "spent"
         case None:
-            return "unknown"
+            what = "unknown"
+    return what, begun, time.monotonic()
 
 
 async def main(path: str) -> None:
@@ -33,17 +36,10 @@ async def main(path: str) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with opened(config, report=print) as tools:
         print("open", flush=True)
-        waiting: list[str] = []
-        while line := (await reader.readline()).decode().strip():
-            if line != "go":
-                waiting.append(line)
-                continue
-            for begin in range(0, len(waiting), AT_ONCE):
-                now = tools.clock.now()
-                some = waiting[begin : begin + AT_ONCE]
-                print("\n".join(await asyncio.gather(*(spend(tools.store, one, now=now) for one in some))))
-            waiting.clear()
-            sys.stdout.flush()
+        while line := await reader.readline():
+            now = tools.clock.now()
+            answers = await asyncio.gather(*(spend(tools.store, one, now=now) for one in json.loads(line)))
+            print(json.dumps(answers), flush=True)
 
 
 if __name__ == "__main__":
