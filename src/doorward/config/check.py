@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from doorward.adapters.stores.postgres import url as postgres
 from doorward.adapters.stores.redis.address import AddressError, read_address
 from doorward.config.check_routes import GATEWAY_ROUTE_CHECKS, ROUTE_CHECKS, missing_backends
-from doorward.config.check_stores import postgres_options, redis_files
+from doorward.config.check_stores import left_behind, postgres_options, redis_files
 from doorward.config.config import Config, Form
 from doorward.config.grammar import Listen
 from doorward.config.problem import Fault, Key, Severity, warning
@@ -155,6 +155,7 @@ def _store(config: Config) -> Iterator[Fault]:
             yield Fault(key, "needs a library that is not installed", "pip install 'doorward[postgres]'")
         else:
             yield from postgres_options(url, key)
+        yield from left_behind(config.folder, key)
     else:
         hint = '"sqlite:///doorward.db", "postgresql://user:password@host/database" or "memory:"'
         yield Fault(key, "is no store that this version knows", hint)

@@ -13,10 +13,11 @@ from typing import Final
 from doorward.adapters.stores.postgres import url as postgres
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.config import files
-from doorward.config.problem import Fault, Key
+from doorward.config.problem import Fault, Key, warning
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _SSL_FILES: Final = ("sslrootcert", "sslcrl", "sslcert", "sslkey")
+_BEFORE: Final = "doorward.db"  # where revocations and bans lie until store.url says another place
 _A_NAME: Final = re.compile(r"[A-Za-z_]{1,32}")
 
 
@@ -47,6 +48,20 @@ def _unknown(given: Mapping[str, str], key: Key) -> Iterator[Fault]:
         near = get_close_matches(name.lower(), sorted(known - postgres.LIBPQ_SECRETS), n=1)
         hint = f"meant: {near[0]}?" if near else "see libpq's list of connection parameters"
         yield Fault(key, f"has an option that libpq does not know: {what}", hint)
+
+
+def left_behind(folder: Path, key: Key) -> Iterator[Fault]:
+    """A store of before, beside a URL of PostgreSQL: nothing moves by itself, and nobody would hear of it."""
+    try:
+        size = (folder / _BEFORE).stat().st_size
+    except OSError:  # none, or none that this user may see
+        return
+    if size:
+        hint = (
+            "nothing moves by itself: make its revocations and bans anew (doorward audit query --kind revocation, "
+            "doorward ban list, with a configuration that names it), then move it elsewhere"
+        )
+        yield warning(key, f"leaves the {_BEFORE} here unread: who is revoked or banned in it may enter", hint)
 
 
 def redis_files(address: RedisAddress, key: Key) -> Iterator[Fault]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from doorward.adapters.stores.redis.address import read_address
-from doorward.config.check_stores import postgres_options, redis_files
-from tests.unit.config.making import bad
+from doorward.config.check_stores import left_behind, postgres_options, redis_files
+from tests.unit.config.making import bad, warnings
 
 KEY = ("store", "url")
 PLAIN = "postgresql://u:hunter2@db.test/d"
@@ -78,3 +78,19 @@ def test_check_says_them(tmp_path: Path) -> None:
     assert said["store.url"].text == "has an option that libpq does not know: sslmod"
     assert said["store.url"].line == 2
     assert said["store.cluster_url"].text == "ssl_ca_certs in it names a file that is not there"
+
+
+def test_a_file_of_before_beside_postgresql_is_not_passed_over(tmp_path: Path) -> None:
+    """Whoever is revoked or banned in it would be let in again, and nobody would hear of it."""
+    (tmp_path / "doorward.db").write_bytes(b"SQLite format 3\0")
+    told = [text for path, text in warnings(tmp_path, f'[store]\nurl = "{PLAIN}"\n') if path == "store.url"]
+    assert told == ["leaves the doorward.db here unread: who is revoked or banned in it may enter"]
+    for other in ("", '[store]\nurl = "sqlite:///other.db"\n', '[store]\nurl = "memory:"\n'):
+        assert [path for path, _ in warnings(tmp_path, other) if path == "store.url"] == []
+
+
+@pytest.mark.parametrize("place", ["doorward.db", "elsewhere"])
+def test_a_file_that_is_none_or_empty_is_left_behind_by_nobody(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).write_bytes(b"")
+    assert list(left_behind(tmp_path, KEY)) == []
+    assert list(left_behind(tmp_path / place, KEY)) == []
