@@ -18,14 +18,18 @@ from doorward.values.ticket import SpentTicket, Ticket
 
 async def spend(store: Store, digest: str, *, now: float) -> tuple[str, float, float]:
     begun = time.monotonic()
-    match await store.tickets.spend(bytes.fromhex(digest), now=now):
+    found = await store.tickets.spend(bytes.fromhex(digest), now=now)
+    return _what(found), begun, time.monotonic()
+
+
+def _what(found: Ticket | SpentTicket | None) -> str:
+    match found:
         case Ticket():
-            what = "won"
+            return "won"
         case SpentTicket():
-            what = "spent"
+            return "spent"
         case None:
-            what = "unknown"
-    return what, begun, time.monotonic()
+            return "unknown"
 
 
 async def main(path: str) -> None:
