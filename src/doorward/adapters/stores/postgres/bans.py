@@ -1,13 +1,11 @@
 """Bans as rows, and a number that changes with each in the same commit."""
 
 from collections.abc import Sequence
-from ipaddress import ip_network
 from typing import Final
 
-from doorward.adapters.stores.postgres.connecting import Row
 from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.postgres.numbers import Counters
-from doorward.ports import StoreError
+from doorward.adapters.stores.rows import ban_of, ban_row
 from doorward.values.ban import Ban
 
 _ADD: Final = """
@@ -31,17 +29,7 @@ class PostgresBans:
         self._counters = counters
 
     async def add(self, ban: Ban) -> int:
-        row = (
-            None if ban.network is None else str(ban.network),
-            ban.subject,
-            ban.issuer,
-            ban.tenant,
-            ban.cause,
-            ban.made_at,
-            ban.expires_at,
-            ban.by,
-        )
-        id: int = (await self._link.one(_ADD, row))[0]
+        id: int = (await self._link.one(_ADD, ban_row(ban)))[0]
         return id
 
     async def remove(self, id: int) -> bool:
@@ -51,22 +39,4 @@ class PostgresBans:
         return (await self._counters.look()).bans
 
     async def all(self, *, now: float) -> Sequence[Ban]:
-        return [_ban(row) for row in await self._link.ask(_ALL, (now,), again=True)]
-
-
-def _ban(row: Row) -> Ban:
-    id, network, subject, issuer, tenant, cause, made_at, expires_at, made_by = row
-    try:
-        return Ban(
-            network=None if network is None else ip_network(network),
-            subject=subject,
-            issuer=issuer,
-            tenant=tenant,
-            cause=cause,
-            made_at=made_at,
-            expires_at=expires_at,
-            by=made_by,
-            id=id,
-        )
-    except ValueError as error:
-        raise StoreError(f"ban {id} can't be read") from error
+        return [ban_of(row) for row in await self._link.ask(_ALL, (now,), again=True)]

@@ -6,6 +6,7 @@ from typing import Final
 
 from doorward.adapters.stores.postgres.connecting import Row
 from doorward.adapters.stores.postgres.link import Link
+from doorward.adapters.stores.rows import connection_row, node_row
 from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
 
@@ -33,24 +34,6 @@ FROM doorward_connections AS c JOIN doorward_nodes AS n ON n.node = c.node AND n
 WHERE n.beat_at >= $1::float8 AND c.connection > $2 ORDER BY c.connection LIMIT 1000
 """
 _PAGE: Final = 1_000  # rows that are read at once: a millisecond or two for the event loop
-
-# In the order of both the columns and the fields.
-_node_row = attrgetter(
-    "node", "worker", "pid", "started_at", "beat_at", "cursor", "connections", "version", "ready", "ahead"
-)
-_connection_row = attrgetter(
-    "connection",
-    "node",
-    "worker",
-    "issuer",
-    "subject",
-    "tenant",
-    "session",
-    "address",
-    "route",
-    "opened_at",
-    "expires_at",
-)
 _COLUMNS: Final = 11
 
 
@@ -59,7 +42,7 @@ class PostgresPresence:
         self._link = link
 
     async def beat(self, node: PresentNode) -> None:
-        await self._link.ask(_BEAT, _node_row(node), again=True)
+        await self._link.ask(_BEAT, node_row(node), again=True)
 
     async def leave(self, *, node: str, worker: int) -> None:
         await self._link.ask(_LEAVE, (node, worker), again=True)
@@ -72,7 +55,7 @@ class PostgresPresence:
         return [PresentNode(*row) for row in rows]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
-        rows = {row.connection: _connection_row(row) for row in opened}  # a row can't be changed twice in one statement
+        rows = {row.connection: connection_row(row) for row in opened}  # a row can't be changed twice in one statement
         columns = [list(column) for column in zip(*rows.values(), strict=True)] or [[] for _ in range(_COLUMNS)]
         await self._link.ask(_NOTE, (*columns, list(closed)), again=True)
 

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from doorward.adapters.stores.postgres.connecting import Row
 from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.postgres.listening import Listener
 from doorward.adapters.stores.postgres.numbers import Counters
-from doorward.adapters.stores.rows import texts, texts_of
+from doorward.adapters.stores.rows import acknowledgement_of, acknowledgement_row, revocation_of, revocation_row
 from doorward.ports import LogBehindError, StoreError
-from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
+from doorward.values.revocation import Acknowledgement, Revocation
 
 _APPEND: Final = """
 SELECT doorward_append_revocations($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[],
@@ -100,7 +99,7 @@ class PostgresRevocations:
         found: list[Revocation] = []
         while (found[-1].sequence if found else after) < newest:
             page = await self._link.ask(_READ, (found[-1].sequence if found else after,), again=True)
-            found += map(_revocation, page)
+            found += map(revocation_of, page)
             if len(page) < _PAGE:
                 break
         return found
@@ -119,24 +118,10 @@ class PostgresRevocations:
         return self._listener.heard != self._heard or self._listener.lives != self._lives
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        await self._link.ask(
-            _ACKNOWLEDGE,
-            (
-                acknowledgement.revocation,
-                acknowledgement.sequence,
-                acknowledgement.node,
-                acknowledgement.worker,
-                acknowledgement.closed,
-                acknowledgement.asked,
-                acknowledgement.at,
-                acknowledgement.took,
-                texts(acknowledgement.identities),
-            ),
-            again=True,
-        )
+        await self._link.ask(_ACKNOWLEDGE, acknowledgement_row(acknowledgement), again=True)
 
     async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
-        return [_acknowledgement(row) for row in await self._link.ask(_ACKNOWLEDGEMENTS, (id,), again=True)]
+        return [acknowledgement_of(row) for row in await self._link.ask(_ACKNOWLEDGEMENTS, (id,), again=True)]
 
     async def forget(self, *, now: float) -> int:
         forgotten = 0
@@ -162,7 +147,7 @@ class PostgresRevocations:
         batch = [waiting for waiting in batch if not waiting.future.done()]
         if not batch:
             return
-        columns = zip(*(_columns(waiting.revocation) for waiting in batch), strict=True)
+        columns = zip(*(revocation_row(waiting.revocation) for waiting in batch), strict=True)
         again = all(waiting.revocation.id for waiting in batch)
         try:
             sequences: list[int] = (await self._link.one(_APPEND, [list(column) for column in columns], again=again))[0]
@@ -198,53 +183,3 @@ class PostgresRevocations:
 def _settle(waiting: _Waiting, error: StoreError) -> None:
     if not waiting.future.done():
         waiting.future.set_exception(error)
-
-
-def _columns(revocation: Revocation) -> tuple[object, ...]:
-    target = revocation.target
-    return (
-        revocation.id,
-        str(target.kind),
-        target.value,
-        target.issuer,
-        target.tenant,
-        revocation.instant,
-        str(revocation.effect),
-        revocation.cause,
-        revocation.expires_at,
-        revocation.by,
-        texts(revocation.roles),
-    )
-
-
-def _revocation(row: Row) -> Revocation:
-    sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
-    try:
-        return Revocation(
-            target=Target(kind=TargetKind(kind), value=value, issuer=issuer, tenant=tenant),
-            instant=instant,
-            effect=Effect(effect),
-            cause=cause,
-            expires_at=expires_at,
-            by=made_by,
-            roles=texts_of(roles),
-            sequence=sequence,
-            id=id,
-        )
-    except ValueError as error:
-        raise StoreError(f"revocation {sequence} can't be read") from error
-
-
-def _acknowledgement(row: Row) -> Acknowledgement:
-    revocation, sequence, node, worker, closed, asked, at, took, identities = row
-    return Acknowledgement(
-        revocation=revocation,
-        sequence=sequence,
-        node=node,
-        worker=worker,
-        closed=closed,
-        asked=asked,
-        at=at,
-        took=took,
-        identities=texts_of(identities),
-    )

@@ -8,9 +8,8 @@ import json
 from hashlib import sha256
 from typing import Final
 
-from doorward.adapters.stores.postgres.connecting import Row
 from doorward.adapters.stores.postgres.link import Link
-from doorward.adapters.stores.rows import principal_of, principal_text
+from doorward.adapters.stores.rows import principal_text, spent_ticket_of, ticket_of
 from doorward.ports import Clock
 from doorward.values.ticket import SpentTicket, Ticket
 
@@ -47,32 +46,13 @@ class PostgresTickets:
 
     async def spend(self, digest: bytes, *, now: float) -> Ticket | SpentTicket | None:
         rows = await self._link.ask(_SPEND, (digest, now))
-        if rows and rows[0][0]:
-            return _ticket(digest, rows[0][1:])
-        return _spent_ticket([row[1:] for row in rows], now)
+        if not rows:
+            return None
+        won, row = rows[0][0], rows[0][1:]
+        return ticket_of(digest, row) if won else spent_ticket_of(row, now=now)
 
     async def look(self, digest: bytes) -> Ticket | SpentTicket | None:
-        rows = await self._link.ask(_LOOK, (digest,), again=True)
-        if rows and rows[0][6] is None:
-            return _ticket(digest, rows[0])
-        return _spent_ticket(rows, self._clock.now())
-
-
-def _ticket(digest: bytes, row: Row) -> Ticket:
-    principal, connection, issued_at, expires_at, path, origin, _ = row
-    return Ticket(
-        digest=digest,
-        principal=principal_of(principal),
-        connection=connection,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        path=path,
-        origin=origin,
-    )
-
-
-def _spent_ticket(rows: list[Row], now: float) -> SpentTicket | None:
-    """Once it would have expired, it is unknown."""
-    if not rows or rows[0][6] is None or now >= rows[0][3]:
-        return None
-    return SpentTicket(connection=rows[0][1], spent_at=rows[0][6])
+        row = next(iter(await self._link.ask(_LOOK, (digest,), again=True)), None)
+        if row is not None and row[6] is None:
+            return ticket_of(digest, row)
+        return spent_ticket_of(row, now=self._clock.now())

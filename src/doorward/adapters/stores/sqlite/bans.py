@@ -3,11 +3,10 @@
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from ipaddress import ip_network
 from typing import Final
 
+from doorward.adapters.stores.rows import ban_of, ban_row
 from doorward.adapters.stores.sqlite.database import Database
-from doorward.adapters.stores.sqlite.reader import Row
 from doorward.ports import StoreError
 from doorward.values.ban import Ban
 
@@ -29,17 +28,7 @@ class SqliteBans:
         self._database = database
 
     async def add(self, ban: Ban) -> int:
-        row = (
-            None if ban.network is None else str(ban.network),
-            ban.subject,
-            ban.issuer,
-            ban.tenant,
-            ban.cause,
-            ban.made_at,
-            ban.expires_at,
-            ban.by,
-        )
-        return await self._database.write(partial(_add, row=row), durable=True)
+        return await self._database.write(partial(_add, row=ban_row(ban)), durable=True)
 
     async def remove(self, id: int) -> bool:
         return await self._database.write(partial(_remove, id=id), durable=True)
@@ -49,7 +38,7 @@ class SqliteBans:
         return version
 
     async def all(self, *, now: float) -> Sequence[Ban]:
-        return [_ban(row) for row in await self._database.rows(_ALL, (now,))]
+        return [ban_of(row) for row in await self._database.rows(_ALL, (now,))]
 
 
 def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
@@ -70,21 +59,3 @@ def _remove(connection: sqlite3.Connection, *, id: int) -> bool:
         return False
     connection.execute(_CHANGED)
     return True
-
-
-def _ban(row: Row) -> Ban:
-    id, network, subject, issuer, tenant, cause, made_at, expires_at, made_by = row
-    try:
-        return Ban(
-            network=None if network is None else ip_network(network),
-            subject=subject,
-            issuer=issuer,
-            tenant=tenant,
-            cause=cause,
-            made_at=made_at,
-            expires_at=expires_at,
-            by=made_by,
-            id=id,
-        )
-    except ValueError as error:
-        raise StoreError(f"ban {id} can't be read") from error

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from typing import Any, Final
 
+from doorward.adapters.stores.rows import connection_row, node_row
 from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
 from doorward.ports import PresentConnection, PresentNode
@@ -45,24 +45,6 @@ _CLEAR_SOME: Final = """
 DELETE FROM connections WHERE connection IN (SELECT connection FROM connections WHERE node = ? AND worker = ? LIMIT ?)
 """
 
-# In the order of both the columns and the fields.
-_node_row = attrgetter(
-    "node", "worker", "pid", "started_at", "beat_at", "cursor", "connections", "version", "ready", "ahead"
-)
-_connection_row = attrgetter(
-    "connection",
-    "node",
-    "worker",
-    "issuer",
-    "subject",
-    "tenant",
-    "session",
-    "address",
-    "route",
-    "opened_at",
-    "expires_at",
-)
-
 
 class SqlitePresence:
     def __init__(self, database: Database) -> None:
@@ -82,7 +64,7 @@ class SqlitePresence:
         return [_node(*row) for row in rows]
 
     async def note(self, *, opened: Sequence[PresentConnection], closed: Sequence[str]) -> None:
-        rows = [_connection_row(row) for row in opened]
+        rows = [connection_row(row) for row in opened]
         await self._database.write(partial(_note, opened=rows, closed=[(connection,) for connection in closed]))
 
     async def connections(self, *, now: float) -> Sequence[PresentConnection]:
@@ -109,7 +91,7 @@ def _beat(connection: sqlite3.Connection, *, node: PresentNode) -> None:
     if before is not None and before[0] != node.started_at:
         # The same name in a later life: what the earlier one had open died with it.
         connection.execute(_CLEAR_EARLIER, (node.node, node.worker, node.started_at))
-    connection.execute(_BEAT, _node_row(node))
+    connection.execute(_BEAT, node_row(node))
 
 
 def _leave(connection: sqlite3.Connection, *, node: str, worker: int) -> None:

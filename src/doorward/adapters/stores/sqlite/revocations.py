@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from doorward.adapters.stores.rows import texts, texts_of
+from doorward.adapters.stores.rows import acknowledgement_of, acknowledgement_row, revocation_of, revocation_row
 from doorward.adapters.stores.sqlite.database import Database
-from doorward.adapters.stores.sqlite.reader import Row
 from doorward.ports import StoreError
-from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
+from doorward.values.revocation import Acknowledgement, Revocation
 
 _KNOWN: Final = "SELECT sequence FROM revocations WHERE id = ? AND id <> ''"
 _APPEND: Final = """
@@ -50,63 +49,25 @@ class SqliteRevocations:
         self._database = database
 
     async def append(self, revocation: Revocation) -> int:
-        target = revocation.target
-        row = (
-            revocation.id,
-            target.kind,
-            target.value,
-            target.issuer,
-            target.tenant,
-            revocation.instant,
-            revocation.effect,
-            revocation.cause,
-            revocation.expires_at,
-            revocation.by,
-            texts(revocation.roles),
-        )
-        return await self._database.write(partial(_append, row=row), durable=True)
+        return await self._database.write(partial(_append, row=revocation_row(revocation)), durable=True)
 
     async def read(self, *, after: int) -> Sequence[Revocation]:
         rows = await self._database.poll(_READ, (after, _AT_ONCE))
         if not rows:
             return ()
         if len(rows) < _AT_ONCE:
-            return [_revocation(row) for row in rows]
+            return [revocation_of(row) for row in rows]
         return await self._database.read(partial(_read, after=after))
 
     def touched(self) -> bool | None:
         return self._database.touched(_READ)
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
-        row = (
-            acknowledgement.revocation,
-            acknowledgement.sequence,
-            acknowledgement.node,
-            acknowledgement.worker,
-            acknowledgement.closed,
-            acknowledgement.asked,
-            acknowledgement.at,
-            acknowledgement.took,
-            texts(acknowledgement.identities),
-        )
+        row = acknowledgement_row(acknowledgement)
         await self._database.write(lambda connection: connection.execute(_ACKNOWLEDGE, row).rowcount)
 
     async def acknowledgements(self, id: str) -> Sequence[Acknowledgement]:
-        rows = await self._database.rows(_ACKNOWLEDGEMENTS, (id,))
-        return [
-            Acknowledgement(
-                revocation=revocation,
-                sequence=sequence,
-                node=node,
-                worker=worker,
-                closed=closed,
-                asked=asked,
-                at=at,
-                took=took,
-                identities=texts_of(identities),
-            )
-            for revocation, sequence, node, worker, closed, asked, at, took, identities in rows
-        ]
+        return [acknowledgement_of(row) for row in await self._database.rows(_ACKNOWLEDGEMENTS, (id,))]
 
     async def forget(self, *, now: float) -> int:
         forgotten = 0
@@ -133,28 +94,10 @@ def _append(connection: sqlite3.Connection, *, row: Sequence[object]) -> int:
 
 
 def _read(connection: sqlite3.Connection, *, after: int) -> Sequence[Revocation]:
-    return [_revocation(row) for row in connection.execute(_READ, (after, -1)).fetchall()]
+    return [revocation_of(row) for row in connection.execute(_READ, (after, -1)).fetchall()]
 
 
 def _forget(connection: sqlite3.Connection, *, before: float, most: int) -> int:
     forgotten = connection.execute(_FORGET, (before, most)).fetchall()
     connection.executemany(_FORGET_ACKNOWLEDGEMENTS, forgotten)
     return len(forgotten)
-
-
-def _revocation(row: Row) -> Revocation:
-    sequence, id, kind, value, issuer, tenant, instant, effect, cause, expires_at, made_by, roles = row
-    try:
-        return Revocation(
-            target=Target(kind=TargetKind(kind), value=value, issuer=issuer, tenant=tenant),
-            instant=instant,
-            effect=Effect(effect),
-            cause=cause,
-            expires_at=expires_at,
-            by=made_by,
-            roles=texts_of(roles),
-            sequence=sequence,
-            id=id,
-        )
-    except ValueError as error:
-        raise StoreError(f"revocation {sequence} can't be read") from error

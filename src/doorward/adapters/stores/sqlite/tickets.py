@@ -4,9 +4,8 @@ import sqlite3
 from functools import partial
 from typing import Final
 
-from doorward.adapters.stores.rows import principal_of, principal_text
+from doorward.adapters.stores.rows import Row, principal_text, spent_ticket_of, ticket_of
 from doorward.adapters.stores.sqlite.database import Database
-from doorward.adapters.stores.sqlite.reader import Row
 from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT
 from doorward.ports import Clock
 from doorward.values.ticket import SpentTicket, Ticket
@@ -42,14 +41,14 @@ class SqliteTickets:
     async def spend(self, digest: bytes, *, now: float) -> Ticket | SpentTicket | None:
         spent_now, row = await self._database.write(partial(_spend, digest=digest, now=now))
         if spent_now:
-            return _ticket(digest, row)
-        return _spent_ticket(row, now)
+            return ticket_of(digest, row)
+        return spent_ticket_of(row, now=now)
 
     async def look(self, digest: bytes) -> Ticket | SpentTicket | None:
         row = next(iter(await self._database.poll(_LOOK, (digest,))), None)
         if row is not None and row[6] is None:
-            return _ticket(digest, row)
-        return _spent_ticket(row, self._clock.now())
+            return ticket_of(digest, row)
+        return spent_ticket_of(row, now=self._clock.now())
 
 
 def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
@@ -81,23 +80,3 @@ def _spend(connection: sqlite3.Connection, *, digest: bytes, now: float) -> tupl
     if spent is not None:
         return True, spent
     return False, connection.execute(_LOOK, (digest,)).fetchone()
-
-
-def _ticket(digest: bytes, row: Row) -> Ticket:
-    principal, connection, issued_at, expires_at, path, origin, _ = row
-    return Ticket(
-        digest=digest,
-        principal=principal_of(principal),
-        connection=connection,
-        issued_at=issued_at,
-        expires_at=expires_at,
-        path=path,
-        origin=origin,
-    )
-
-
-def _spent_ticket(row: Row | None, now: float) -> SpentTicket | None:
-    if row is None:
-        return None
-    _, connection, _, expires_at, _, _, spent_at = row
-    return SpentTicket(connection=connection, spent_at=spent_at) if now < expires_at else None
