@@ -41,6 +41,7 @@ def revoke(
     from doorward.config.making import Opened, revocation_life
     from doorward.service import operate
     from doorward.values.ids import new_id
+    from doorward.values.principal import Identity
     from doorward.values.revocation import Effect, Target, TargetKind
 
     named = [
@@ -103,9 +104,8 @@ def revoke(
         print_json(asdict(result))
     else:
         typer.echo(operate.summary(result))
-        for identity in result.identities:
-            hit_issuer, hit_subject, hit_tenant = identity.split("|", 2)
-            typer.echo(f"  {hit_subject} of {hit_issuer}{f' in {hit_tenant}' if hit_tenant else ''}")
+        for hit in map(Identity.of_text, result.identities):
+            typer.echo(f"  {hit.subject} of {hit.issuer}{f' in {hit.tenant}' if hit.tenant else ''}")
     for one in result.unheard:
         say_next(f"only if {one.node} is gone for good: doorward connections forget-node {one.node}")
     if nobody := operate.met_nobody(result, target=target, effect=Effect(effect)):

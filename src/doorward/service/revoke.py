@@ -155,7 +155,7 @@ class Follower:
                 continue
             identity = live.principal.identity
             if len(identities) < MAX_NAMED:
-                identities["|".join(identity)] = None
+                identities[identity.text] = None
             try:
                 ends = self._do(revocation, live, reconnect_after=floor(closed / rate))
             except Exception as error:  # noqa: BLE001 - a bug of ours: audited, and it saves nobody behind it

@@ -14,6 +14,18 @@ class Identity(NamedTuple):
     subject: str
     tenant: str = ""
 
+    @property
+    def text(self) -> str:
+        """issuer|subject|tenant, as acknowledgements name those whom they hit."""
+        return "|".join(self)
+
+    @classmethod
+    def of_text(cls, text: str) -> "Identity":
+        """A subject may have bars in it, as auth0|7f3a has; an issuer is a URL and has none."""
+        issuer, _, rest = text.partition("|")
+        subject, _, tenant = rest.rpartition("|")
+        return cls(issuer, subject, tenant)
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

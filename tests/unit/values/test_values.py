@@ -92,3 +92,10 @@ def test_no_id_can_be_taken_for_an_option() -> None:
     assert not any(id.startswith("-") for id in ids)
     assert {len(id) for id in ids} == {22}
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", id) for id in ids)
+
+
+@pytest.mark.parametrize("subject", ["alice", "auth0|7f3a", "|", ""])
+@pytest.mark.parametrize("tenant", ["", "acme"])
+def test_an_identitys_text_names_it(subject, tenant) -> None:
+    one = Identity("https://login.example.com/", subject, tenant)
+    assert Identity.of_text(one.text) == one

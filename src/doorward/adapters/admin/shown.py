@@ -5,6 +5,7 @@ from doorward.ports import PresentConnection
 from doorward.service.administer import Done, place_of
 from doorward.service.overview import Overview, WorkerSeen
 from doorward.values.ban import Ban
+from doorward.values.principal import Identity
 from doorward.values.revocation import Acknowledgement, Revocation
 
 
@@ -49,10 +50,10 @@ def revocation(one: Revocation) -> models.Revocation:
 
 
 def identities(names: tuple[str, ...]) -> list[models.Identity]:
-    """Of the texts that acknowledgements carry, issuer|subject|tenant. No tenant or subject has a bar's worth of doubt:
-    an issuer is a URL, in which a bar is percent-encoded."""
-    parts = [name.split("|", 2) for name in names]
-    return [models.Identity(issuer=issuer, subject=subject, tenant=tenant) for issuer, subject, tenant in parts]
+    return [
+        models.Identity(issuer=one.issuer, subject=one.subject, tenant=one.tenant)
+        for one in map(Identity.of_text, names)
+    ]
 
 
 def acknowledgement(one: Acknowledgement) -> models.Acknowledgement:
