@@ -16,16 +16,20 @@ from doorward.adapters.stores.redis.script import Script
 from doorward.adapters.system import SystemEntropy
 from doorward.ports import StoreError
 from tests.integration.gateway.certificates import Authority
-from tests.servers.redis import RedisServer, running_redis, shared
+from tests.servers.redis import RedisServer, running_cluster, running_redis, shared
 
 pytestmark = pytest.mark.servers
 
 
 @asynccontextmanager
-async def linked(url: str, *, deadline: float = 10.0, open: bool = True) -> AsyncIterator[RedisLink]:
+async def linked(
+    url: str, *, deadline: float = 10.0, asked_every: float = 60.0, open: bool = True
+) -> AsyncIterator[RedisLink]:
     """`link.said` has what was noted, and `link.back` is set each time it came back."""
     said: list[str] = []
-    link = RedisLink(read_address(url), entropy=SystemEntropy(), deadline=deadline, note=said.append)
+    link = RedisLink(
+        read_address(url), entropy=SystemEntropy(), deadline=deadline, asked_every=asked_every, note=said.append
+    )
     back = asyncio.Event()
 
     async def came_back(_: object) -> None:
@@ -387,23 +391,48 @@ async def test_a_server_that_evicts_is_refused(server: RedisServer, policy: str)
     assert "set `maxmemory-policy noeviction`" in await refusal(server.url)
 
 
+async def refused_for_its_policy(link: RedisLink) -> None:
+    """Returns once the link is away for that."""
+    refused = asyncio.Event()
+    lost = link._lost
+
+    def hear(why: str) -> None:
+        lost(why)
+        if "set `maxmemory-policy noeviction`" in why:
+            refused.set()
+
+    link._lost = hear  # type: ignore[method-assign]
+    await asyncio.wait_for(refused.wait(), 30)
+    assert not link.here
+
+
 async def test_a_server_that_evicts_from_now_on_is_refused_when_we_come_back(server: RedisServer) -> None:
     async with linked(server.url) as link:
         server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        refused = asyncio.Event()
-        lost = link._lost
-
-        def hear(why: str) -> None:
-            lost(why)
-            if "noeviction" in why:
-                refused.set()
-
-        link._lost = hear  # type: ignore[method-assign]
-        await asyncio.wait_for(refused.wait(), 30)
-        assert not link.here
+        await refused_for_its_policy(link)
         server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
         await answered(link)
+
+
+async def test_a_server_that_evicts_from_now_on_is_refused_while_we_are_connected(server: RedisServer) -> None:
+    """RV-26: it may drop a place or a rate at any moment, and nothing else would tell."""
+    async with linked(server.url, asked_every=0.02) as link:
+        server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        await refused_for_its_policy(link)
+        assert "is away: its maxmemory-policy is allkeys-lru" in link.said[0]  # type: ignore[attr-defined]
+        server.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await answered(link)
+        assert await link.call("PING") == b"PONG"
+
+
+async def test_each_master_of_a_cluster_is_asked_what_it_evicts(tmp_path: Path) -> None:
+    with running_cluster(tmp_path / "cluster") as cluster:
+        async with linked(cluster.url, asked_every=0.02) as link:
+            cluster.server_of("{s}").ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            await refused_for_its_policy(link)
+            cluster.server_of("{s}").ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            await answered(link)
 
 
 async def test_a_replica_is_refused(server: RedisServer, tmp_path: Path) -> None:

@@ -73,6 +73,10 @@ class Lines:
     def nodes(self) -> list[Node]:
         return list(self._lines)
 
+    @property
+    def each(self) -> list[Line]:
+        return list(self._lines.values())
+
     def send(self, call: Call) -> None:
         """To the line that serves it. Raises StoreError."""
         (self._only or self._line(call.slot)).send(call)

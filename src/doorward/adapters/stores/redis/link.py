@@ -14,7 +14,9 @@ from typing import Any, Final, Protocol
 
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import Argument, Call, key_of, packed, packed_script
+from doorward.adapters.stores.redis.line import Line
 from doorward.adapters.stores.redis.lines import Lines
+from doorward.adapters.stores.redis.opening import check_policy, read_sections
 from doorward.adapters.stores.redis.reader import RedisReader
 from doorward.adapters.stores.redis.script import Script
 from doorward.adapters.stores.redis.slot_map import Node, slot_of
@@ -23,10 +25,13 @@ from doorward.service.guarding import Fault, guarded, log_fault
 from doorward.service.noting import Note, unfailing
 
 DEADLINE: Final = 1.0
+COMMANDS_WITHIN: Final = 3.0
+"""Seconds: an operator waits, and nobody at the door."""
 MOST_WAITING: Final = 65_536
 FIRST_PROBE: Final = 0.05
 SLOWEST_PROBE: Final = 1.0
 PROBE_TAKES: Final = 2.0
+ASKED_EVERY: Final = 5.0
 _HELD_UP: Final = 0.1  # our own loop was, so the answers may lie unread
 
 _log = logging.getLogger(__name__)
@@ -57,8 +62,8 @@ class _State(Enum):
 
 
 class RedisLink:
-    """`deadline` is in seconds, for each command. `note` is told when it goes away and when it is back, `fault` of our
-    own bugs."""
+    """`deadline` is in seconds, for each command; every `asked_every` seconds each server is asked whether it evicts.
+    `note` is told when it goes away and when it is back, `fault` of our own bugs."""
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class RedisLink:
         *,
         entropy: Entropy,
         deadline: float = DEADLINE,
+        asked_every: float = ASKED_EVERY,
         most_waiting: int = MOST_WAITING,
         note: Note = _log.warning,
         fault: Fault = log_fault,
@@ -73,6 +79,7 @@ class RedisLink:
         self._address = address
         self._entropy = entropy
         self._deadline = deadline
+        self._asked_every = asked_every
         self._most_waiting = most_waiting
         self._note = unfailing(note)
         self._fault = fault
@@ -84,6 +91,7 @@ class RedisLink:
         self._watch: asyncio.TimerHandle | None = None
         self._watched_until = 0.0
         self._prober: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._seeds: list[Node] = [(address.host, address.port)]
         self._early: Asker = _Early(self)
@@ -109,14 +117,18 @@ class RedisLink:
         except StoreError as error:
             raise StoreError(f"{self._address.shown}: {error}") from None
         self._state = _State.HERE
+        self._asking = self._loop.create_task(
+            guarded("redis policy", self._ask_again, fault=self._fault), name="redis policy"
+        )
 
     async def close(self) -> None:
         """Whoever still waits gets StoreError."""
         self._state, self._why = _State.CLOSED, "it is closed"
-        if self._prober is not None:
-            self._prober.cancel()
-            await asyncio.gather(self._prober, return_exceptions=True)
-            self._prober = None
+        tasks = [task for task in (self._prober, self._asking) if task is not None]
+        self._prober = self._asking = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         lines, self._lines = self._lines, None
         self._fail_all()
         if lines is not None:
@@ -166,7 +178,9 @@ class RedisLink:
 
     # the way there
 
-    def _send(self, command: bytes, key: str | bytes, script: Script | None) -> "asyncio.Future[Any]":
+    def _send(
+        self, command: bytes, key: str | bytes, script: Script | None, *, by: Line | None = None
+    ) -> "asyncio.Future[Any]":
         if self._lines is None:
             raise self._away()
         if len(self._waiting) >= self._most_waiting:
@@ -177,7 +191,10 @@ class RedisLink:
         future = self._loop.create_future()
         slot = slot_of(key) if self._address.cluster else 0
         call = Call(command, future, until=until, slot=slot, script=script)
-        self._lines.send(call)
+        if by is None:
+            self._lines.send(call)
+        else:
+            by.send(call)
         self._waiting.append(call)
         if self._watch is None:
             self._watch_until(until)
@@ -298,6 +315,25 @@ class RedisLink:
         own = (self._address.host, self._address.port)
         self._seeds = [own, *(node for node in lines.nodes if node != own)]
         return lines
+
+    async def _ask_again(self) -> None:
+        """What a server evicts can be set while we are connected: then it is as good as away."""
+        while True:
+            await asyncio.sleep(self._asked_every)
+            lines = self._lines
+            if self._state is not _State.HERE or lines is None:
+                continue
+            try:
+                asked = [self._send(packed("INFO", "memory"), "", None, by=line) for line in lines.each]
+            except StoreError:  # too many wait: they show whether it is there
+                continue
+            for answer in await asyncio.gather(*asked, return_exceptions=True):
+                if not isinstance(answer, bytes):  # it has gone away meanwhile, and is asked when it is back
+                    continue
+                try:
+                    check_policy(read_sections(answer))
+                except StoreError as error:
+                    self._lost_of(lines, str(error))
 
     def _lost_of(self, lines: Lines, why: str) -> None:
         if lines is self._lines:

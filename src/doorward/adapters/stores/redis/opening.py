@@ -1,6 +1,7 @@
 """What a server must be before anything is kept in it: a master that forgets nothing by itself, runs Lua, and is 6.2.
 
-It is asked each time we connect: a server that came back may be another one.
+It is asked each time we connect: a server that came back may be another one. What it evicts may be set at any time, so
+that is asked again and again.
 """
 
 import re
@@ -32,13 +33,7 @@ async def check_server(line: Line) -> None:
             f"its version is {told.get('redis_version', 'unknown')}: Redis {'.'.join(map(str, OLDEST))} or later, or "
             "Valkey, is needed"
         )
-    policy = told.get(_POLICY, "")
-    if policy != "noeviction":
-        # Also with maxmemory 0: the limit may be set later, and nobody would ask again (RV-26).
-        raise StoreError(
-            f"its maxmemory-policy is {policy or 'unknown'}, so it may forget revocations, limits and spent tickets: "
-            "set `maxmemory-policy noeviction`"
-        )
+    check_policy(told)
     if told.get("role") != "master":
         raise StoreError("it is a replica, which can't be written to: name the master in store.cluster_url")
     try:
@@ -53,6 +48,17 @@ async def check_server(line: Line) -> None:
             "Redis or Valkey itself, and no proxy before it may take them out"
         )
     line.life = "/".join(life)
+
+
+def check_policy(told: Mapping[str, str]) -> None:
+    """Of INFO's answer, its section `memory` at least. Raises StoreError where the server may forget by itself."""
+    policy = told.get(_POLICY, "")
+    if policy != "noeviction":
+        # Also with maxmemory 0: the limit may be set later (RV-26).
+        raise StoreError(
+            f"its maxmemory-policy is {policy or 'unknown'}, so it may forget revocations, limits and spent tickets: "
+            "set `maxmemory-policy noeviction`"
+        )
 
 
 def read_sections(answer: object) -> Mapping[str, str]:
