@@ -86,7 +86,11 @@ class StoreTable(Table):
     url: Text = key(
         "sqlite:///doorward.db", 'the durable store; or "postgresql://…", or "memory:" for tests', repr=False
     )
-    cluster_url: str = key("", '"redis://…" for several nodes', repr=False)
+    cluster_url: str = key(
+        "",
+        'what several nodes share: "redis://…", "rediss://…" under TLS, "redis+cluster://…" for a Cluster',
+        repr=False,
+    )
     live_when_unavailable: Annotated[str, words("keep", "close")] = key("keep", "live connections without the store")
 
 
