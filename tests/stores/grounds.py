@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from doorward.adapters.stores.memory import MemoryStore
+from doorward.adapters.stores.postgres.connecting import Patience
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store
@@ -18,6 +19,8 @@ from tests.servers import postgres
 from tests.stores.cluster_ground import ClusterGround
 
 NOW = 1_790_000_000.0
+UNHURRIED = Patience(enter=20.0, lock=20.0, statement=20.0, answer=20.0)
+"""Of tests that are about what a store does, not how long it is waited for: a busy machine is no fault."""
 
 
 class StillClock:
@@ -76,14 +79,15 @@ class SqliteGround:
 class PostgresGround:
     """A database of its own on the server of this pytest process, with the schema in it already."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: Patience = UNHURRIED) -> None:
+        self.patience = patience
         self.clock = StillClock()
         self.server = postgres.shared()
         self.url = self.server.database(template=migrated(self.server))
         self._stores: list[Store] = []
 
     async def store(self, process: str) -> Store:
-        store = PostgresStore(self.url, clock=self.clock, process=process, own_time=True)
+        store = PostgresStore(self.url, clock=self.clock, process=process, own_time=True, patience=self.patience)
         await store.open()
         self._stores.append(store)
         return store
@@ -103,7 +107,7 @@ def migrated(server: postgres.Postgres) -> str:
         url = server.database()
 
         async def make() -> None:
-            store = PostgresStore(url, clock=StillClock(), process="template", own_time=True)
+            store = PostgresStore(url, clock=StillClock(), process="template", own_time=True, patience=UNHURRIED)
             await store.open()
             await store.close()
 
@@ -128,7 +132,7 @@ def redis_over_postgres(folder: Path) -> Ground:
     url = server.database(template=migrated(server))
 
     def durable(process: str) -> Store:
-        return PostgresStore(url, clock=clock, process=process, own_time=True)
+        return PostgresStore(url, clock=clock, process=process, own_time=True, patience=UNHURRIED)
 
     return ClusterGround(durable, clock, end=lambda: server.drop(url))
 

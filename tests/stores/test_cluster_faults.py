@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from doorward.adapters.stores.postgres.connecting import COMMANDS
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.redis.feed import KEPT, STREAM
 from doorward.ports import LogBehindError, RefusedError, Store, StoreError
@@ -47,7 +48,9 @@ class Nodes:
         self._opened: list[Node] = []
 
     async def node(self, name: str, *, follows: bool = True) -> Node:
-        durable = self.durable[name] = PostgresStore(self.url, clock=self.clock, process=name, own_time=True)
+        durable = self.durable[name] = PostgresStore(
+            self.url, clock=self.clock, process=name, own_time=True, patience=COMMANDS
+        )
         node = Node(durable, self.redis.url, process=name, clock=self.clock, follows=follows)
         await node.open()
         self._opened.append(node)

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from doorward.adapters.stores.postgres.connecting import HANDSHAKES
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.ports import LogBehindError, Store, StoreError
 from doorward.service.withdrawals import Withdrawals
@@ -34,7 +35,7 @@ WITHIN = 2.0 + 3.0
 
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[PostgresGround]:
-    ground = PostgresGround(tmp_path)
+    ground = PostgresGround(tmp_path, patience=HANDSHAKES)
     yield ground
     await ground.end()
 

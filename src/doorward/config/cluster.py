@@ -4,7 +4,7 @@ from doorward.adapters.crypto.master import MasterSecret, Purpose
 from doorward.adapters.stores.cluster.store import ClusterStore, Shared
 from doorward.adapters.stores.cluster.told import Told
 from doorward.adapters.stores.redis.address import AddressError, read_address
-from doorward.adapters.stores.redis.link import RedisLink
+from doorward.adapters.stores.redis.link import COMMANDS_WITHIN, DEADLINE, RedisLink
 from doorward.adapters.stores.redis.presence import RedisPresence
 from doorward.adapters.stores.redis.rates import RedisRates
 from doorward.adapters.stores.redis.slots import RedisSlots
@@ -25,7 +25,8 @@ def make_cluster_store(
 ) -> Store:
     """`process` names this process among all of all nodes. `follows`: it serves connections. Raises StoreError."""
     try:
-        link = RedisLink(read_address(url), entropy=entropy, note=told.note, fault=told.fault)
+        deadline = DEADLINE if follows else COMMANDS_WITHIN
+        link = RedisLink(read_address(url), entropy=entropy, deadline=deadline, note=told.note, fault=told.fault)
     except AddressError as error:
         raise StoreError(f"store.cluster_url: {error}") from error
     slots = RedisSlots(link, process=process, entropy=entropy)

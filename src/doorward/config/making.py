@@ -46,11 +46,11 @@ def make_store(
     """`process` names this process among those that share the store; `shared`: rates and slots are rows in it.
     `follows`: it serves connections, and is no command. Raises StoreError."""
     if not config.cluster_url:
-        return _durable_store(config, clock=clock, process=process, shared=shared, fault=told.fault)
+        return _durable_store(config, clock=clock, process=process, shared=shared, follows=follows, fault=told.fault)
     from doorward.config.cluster import make_cluster_store  # noqa: PLC0415 - an extra brings its libraries
 
     return make_cluster_store(
-        _durable_store(config, clock=clock, process=process, shared=False, fault=told.fault),
+        _durable_store(config, clock=clock, process=process, shared=False, follows=follows, fault=told.fault),
         config.cluster_url,
         process=process,
         master=master,
@@ -61,11 +61,13 @@ def make_store(
     )
 
 
-def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool, fault: Fault) -> Store:
+def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool, follows: bool, fault: Fault) -> Store:
     if config.store_is_postgres:
+        from doorward.adapters.stores.postgres.connecting import COMMANDS, HANDSHAKES  # noqa: PLC0415 - with the store
         from doorward.adapters.stores.postgres.store import PostgresStore  # noqa: PLC0415 - an extra brings its library
 
-        return PostgresStore(config.store_url, clock=clock, process=process, fault=fault)
+        patience = HANDSHAKES if follows else COMMANDS
+        return PostgresStore(config.store_url, clock=clock, process=process, patience=patience, fault=fault)
     if config.store_path is None:
         return MemoryStore()
     return SqliteStore(config.store_path, clock=clock, process=process, shared=shared, fault=fault)

@@ -74,7 +74,8 @@ async def revoke(
     """Write the revocation to the log, then wait until every worker has acted that is heard of. Raises StoreError; for
     what no store can hold that is RefusedError, and nobody is told of it.
 
-    `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once.
+    `id` is new (values/ids.py), or that of an earlier call that this one repeats: it is then done once. `within`:
+    seconds that the nodes have to answer, however long the log itself took.
     `counts_for`: seconds after which nothing that it could refuse is valid any more.
     """
     began = clock.now()
@@ -95,13 +96,14 @@ async def revoke(
     if not can_be_held(revocation):
         raise RefusedError("a revocation whose texts are too long, or no text, can't be held")
     sequence = await store.revocations.append(revocation)
+    waiting_since = clock.now()
     answers: Sequence[Acknowledgement] = ()
     while True:
         # it is done: that nobody can be asked any more makes those silent who have not answered yet
         with suppress(StoreError):
             answers = await store.revocations.acknowledgements(id)
         missing = expected - {(answer.node, answer.worker) for answer in answers}
-        if not missing or clock.now() - began >= within:
+        if not missing or clock.now() - waiting_since >= within:
             break
         await asyncio.sleep(LOOK_EVERY)
     unheard = of_nodes(lost, answers, now=clock.now())

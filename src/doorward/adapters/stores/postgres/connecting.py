@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -20,9 +21,22 @@ from doorward.values.secret import Secret
 Row = tuple[Any, ...]
 Connection = psycopg.AsyncConnection[Row]
 
-CONNECT_WITHIN: Final = 1.2  # seconds, for all hosts of the URL together
-STATEMENT_WITHIN: Final = 1.4
-LOCK_WITHIN: Final = 1.0
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long PostgreSQL may take, in seconds. `enter`: to let us in, for all hosts of the URL together. `lock` and
+    `statement`: its own limits. `answer`: for a call as a whole, which never waits longer."""
+
+    enter: float
+    lock: float
+    statement: float
+    answer: float
+
+
+HANDSHAKES: Final = Patience(enter=1.2, lock=1.0, statement=1.4, answer=1.8)
+"""Somebody stands at the door: a store that takes longer is away."""
+COMMANDS: Final = Patience(enter=4.0, lock=3.0, statement=4.0, answer=5.0)
+"""An operator waits, or a node that starts: a server that is only busy gets its time."""
 
 OLDEST: Final = 130000  # 13: the oldest that is still looked after
 _DEFAULTS: Final = {
@@ -43,9 +57,9 @@ CASE WHEN pg_catalog.current_schema() IS NULL THEN ''
 """
 # Those that a database or a role may have set otherwise. Commits that must last wait for the flush; where somebody has
 # asked for more than that, for a replica's, it stays so.
-_SETTINGS: Final = f"""
-SELECT set_config('statement_timeout', '{STATEMENT_WITHIN * 1000:.0f}', false),
-       set_config('lock_timeout', '{LOCK_WITHIN * 1000:.0f}', false),
+_SETTINGS: Final = """
+SELECT set_config('statement_timeout', '{statement:.0f}', false),
+       set_config('lock_timeout', '{lock:.0f}', false),
        set_config('idle_in_transaction_session_timeout', '10000', false),
        set_config('default_transaction_isolation', 'read committed', false),
        set_config('default_transaction_deferrable', 'off', false),
@@ -64,7 +78,7 @@ _SPOIL: Final = frozenset({"25006", "26000", "0A000", "57P01", "57P02", "57P03",
 class Place:
     """Where the database is and who we are there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: Patience = HANDSHAKES) -> None:
         """Raises StoreError when it is no URL of PostgreSQL's."""
         wrong = fault(url)
         if wrong:
@@ -78,6 +92,8 @@ class Place:
         defaults = _DEFAULTS | ({"target_session_attrs": "read-write"} if several else {})
         self._conninfo = Secret(make_conninfo("", **(defaults | given)))
         self._path = _FOUND_PATH
+        self._settings = _SETTINGS.format(statement=patience.statement * 1000, lock=patience.lock * 1000)
+        self.patience = patience
         self.name = f"PostgreSQL at {given.get('host') or 'this machine'}"
 
     def settle(self, schema: str) -> None:
@@ -85,17 +101,17 @@ class Place:
         quoted = schema.replace('"', '""')
         self._path = Literal(f'"{quoted}", pg_temp').as_string()
 
-    async def connect(self) -> Connection:
-        """A new connection, within CONNECT_WITHIN; each statement commits, and is prepared the first time.
-
-        Raises StoreError.
+    async def connect(self, *, within: float | None = None) -> Connection:
+        """A new connection, within so many seconds, or as our patience is; each statement commits, and is prepared the
+        first time. Raises StoreError.
         """
+        within = self.patience.enter if within is None else within
         for last in (False, True):
-            connection = await self._enter()
-            settling = Cut(connection, within=CONNECT_WITHIN)
+            connection = await self._enter(within)
+            settling = Cut(connection, within=within)
             try:
                 async with settling:
-                    await connection.execute((_PATH.format(path=self._path) + _SETTINGS).encode(), prepare=False)
+                    await connection.execute((_PATH.format(path=self._path) + self._settings).encode(), prepare=False)
             except psycopg.Error as error:
                 await end(connection)
                 # One that was let in and ended at once: somebody ends sessions, and the next may well stay.
@@ -108,9 +124,9 @@ class Place:
                 return connection
         raise StoreError(f"{self.name} ends every session at once")
 
-    async def _enter(self) -> Connection:
+    async def _enter(self, within: float) -> Connection:
         try:
-            async with asyncio.timeout(CONNECT_WITHIN):
+            async with asyncio.timeout(within):
                 connection = await psycopg.AsyncConnection.connect(
                     self._conninfo.expose(),
                     autocommit=True,
@@ -118,7 +134,7 @@ class Place:
                     cursor_factory=psycopg.AsyncRawCursor,
                 )
         except TimeoutError:
-            raise StoreError(f"{self.name} does not let us in within {CONNECT_WITHIN:g} s") from None
+            raise StoreError(f"{self.name} does not let us in within {within:g} s") from None
         except (psycopg.Error, OSError, UnicodeError) as error:
             raise told(error) from None
         connection.prepared_max = None

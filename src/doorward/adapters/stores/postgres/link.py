@@ -20,7 +20,6 @@ from doorward.adapters.stores.postgres.connecting import Connection, Cut, Place,
 from doorward.ports import StoreError
 from doorward.service.guarding import Fault, guarded, log_fault
 
-DEADLINE: Final = 1.8
 SIZE: Final = 4
 _MOST_WAITING: Final = 4_096
 _TRIES: Final = 4  # of a statement that was rolled back for another's sake
@@ -71,7 +70,7 @@ class Link:
     again; `on_back` is called each time that it is. `fault` is told of our own bugs."""
 
     def __init__(
-        self, place: Place, *, probe: str, size: int = SIZE, deadline: float = DEADLINE, fault: Fault = log_fault
+        self, place: Place, *, probe: str, deadline: float, size: int = SIZE, fault: Fault = log_fault
     ) -> None:
         self._place = place
         self._probing = probe
@@ -163,9 +162,9 @@ class Link:
         if not any(lane.lives() for lane in self._lanes):
             self.lose(why)
 
-    async def connect(self) -> Connection:
+    async def connect(self, *, within: float | None = None) -> Connection:
         """One more connection, of the caller's own. Raises StoreError."""
-        return await self._place.connect()
+        return await self._place.connect(within=within)
 
     @property
     def is_away(self) -> bool:

@@ -18,7 +18,6 @@ from doorward.ports import StoreError
 
 CHANNEL: Final = "doorward"
 _BEAT: Final = 1.0  # a silent connection is asked whether it is still there
-_ANSWERS_WITHIN: Final = 1.5
 _PAUSE: Final = 0.05
 _LONGEST: Final = 1.0
 _TOGETHER: Final = 0.01  # what is heard within this counts once: so often is the log read for it, at most
@@ -28,10 +27,12 @@ _chance = SystemRandom()
 
 
 class Listener:
-    """`heard` grows when there may be something to read; `lives` each time that listening begins anew."""
+    """`heard` grows when there may be something to read; `lives` each time that listening begins anew. `within`: a
+    server that takes longer to answer, in seconds, is away."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, within: float) -> None:
         self._link = link
+        self._within = within
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._closing = False
@@ -44,11 +45,11 @@ class Listener:
         self.lives = 0
         self.listens = False
 
-    async def open(self) -> None:
-        """Begin. Returns once it listens. Raises StoreError."""
+    async def open(self, *, within: float) -> None:
+        """Begin. Returns once it listens, and waits so many seconds to be let in. Raises StoreError."""
         self._closing = False
         try:
-            self._connection = await self._begin()
+            self._connection = await self._begin(within=within)
         except psycopg.Error as error:
             raise told(error) from None
         self._task = asyncio.create_task(self._live())
@@ -68,11 +69,11 @@ class Listener:
         await end(self._connection)
         self._connection = None
 
-    async def _begin(self) -> Connection:
+    async def _begin(self, *, within: float | None = None) -> Connection:
         """Raises StoreError when nobody lets us in, psycopg.Error when it ends at once."""
-        connection = await self._link.connect()
+        connection = await self._link.connect(within=within)
         try:
-            async with Cut(connection, within=_ANSWERS_WITHIN):
+            async with Cut(connection, within=self._within):
                 await connection.execute(f"LISTEN {CHANNEL}", prepare=False)
         except psycopg.Error:
             await end(connection)
@@ -126,13 +127,13 @@ class Listener:
                     many += 1
                     if many > _MOST:
                         raise _FloodedError
-            beat = Cut(connection, within=_ANSWERS_WITHIN)
+            beat = Cut(connection, within=self._within)
             try:
                 async with beat:
                     await connection.execute("SELECT 1")
             except psycopg.Error:
                 if beat.was_late:
-                    self._link.lose(f"PostgreSQL gave no answer within {_ANSWERS_WITHIN:g} s")
+                    self._link.lose(f"PostgreSQL gave no answer within {self._within:g} s")
                 raise
 
     def _hear(self, payload: str) -> None:

@@ -10,9 +10,9 @@ from typing import Final
 
 from doorward.adapters.stores.postgres.audit import PostgresAudit
 from doorward.adapters.stores.postgres.bans import PostgresBans
-from doorward.adapters.stores.postgres.connecting import Place, end
+from doorward.adapters.stores.postgres.connecting import COMMANDS, HANDSHAKES, Patience, Place, end
 from doorward.adapters.stores.postgres.keys import PostgresKeys
-from doorward.adapters.stores.postgres.link import DEADLINE, Link
+from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.postgres.listening import Listener
 from doorward.adapters.stores.postgres.migrating import migrate, shipped
 from doorward.adapters.stores.postgres.numbers import Counters
@@ -49,9 +49,10 @@ _log = logging.getLogger(__name__)
 
 
 class PostgresStore:
-    """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
+    """`process` names this process and no other living one: node and worker. `sweep_every` is in seconds.
 
-    `own_time`: leases and rates go by each call's `now` instead of the server's clock. `fault` is told of our own bugs.
+    `patience` is that of whoever asks; opening has a command's. `own_time`: leases and rates go by each call's `now`
+    instead of the server's clock. `fault` is told of our own bugs.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class PostgresStore:
         clock: Clock,
         process: str,
         own_time: bool = False,
-        deadline: float = DEADLINE,
+        patience: Patience = HANDSHAKES,
         sweep_every: float = _SWEEP_EVERY,
         fault: Fault = log_fault,
     ) -> None:
@@ -69,9 +70,9 @@ class PostgresStore:
         self._clock = clock
         self._own_time = own_time
         self._sweep_every = sweep_every
-        self._place = Place(url)
-        self._link = link = Link(self._place, probe=_CHECK, deadline=deadline, fault=fault)
-        self._listener = Listener(link)
+        self._place = Place(url, patience=patience)
+        self._link = link = Link(self._place, probe=_CHECK, deadline=patience.answer, fault=fault)
+        self._listener = Listener(link, within=patience.answer)
         link.on_back = self._listener.wake
         counters = Counters(link)
         self._slots = PostgresSlots(link, process=process, own_time=own_time)
@@ -90,7 +91,7 @@ class PostgresStore:
         """Make or migrate the schema. Raises StoreError: its text names the host, never the password."""
         if self._open:
             raise StoreError("the store is open already")
-        first = await self._place.connect()
+        first = await self._place.connect(within=COMMANDS.enter)
         try:
             self._place.settle(await migrate(first, shipped(), now=self._clock.now()))
         except BaseException:
@@ -99,7 +100,7 @@ class PostgresStore:
         self._open = True
         await self._link.open(first)
         try:
-            await self._listener.open()
+            await self._listener.open(within=COMMANDS.enter)
             await self._slots.start(now=self._clock.now())
         except BaseException:
             await self._end()
