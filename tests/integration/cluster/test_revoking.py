@@ -1,17 +1,27 @@
 """`doorward revoke` on two and three nodes: closed on every one, the way back blocked on every one, others chat on."""
 
+import asyncio
+import random
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.cluster.nodes import all_chat, all_revoked, clustered
+from doorward.config.load import load
+from doorward.config.making import Opened, opened
+from doorward.values.revocation import Target, TargetKind
+from tests.integration.cluster.nodes import REVOKED, Cluster, all_chat, all_revoked, clustered
+from tests.integration.running import Refused
 from tests.servers.redis import RedisServer, running_cluster
+from tests.stores.made import revocation
 
 pytestmark = pytest.mark.servers
 
 EACH = 3
+ROUNDS = 200
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +71,52 @@ async def test_over_one_file_and_redis(redis: RedisServer, tmp_path: Path) -> No
 
 async def test_over_postgresql_and_a_redis_cluster(database: str, masters: str, tmp_path: Path) -> None:
     await is_revoked_everywhere(tmp_path, nodes=2, store_url=database, cluster_url=masters)
+
+
+async def withdraw(tools: Opened, subject: str, *, after: float) -> float:
+    """So many seconds from now. When it was in the log (monotonic)."""
+    await asyncio.sleep(after)
+    now = tools.clock.now()
+    target = Target(TargetKind.IDENTITY, subject)
+    assert await tools.store.revocations.append(revocation(target=target, instant=now, expires_at=now + 600)) > 0
+    return time.monotonic()
+
+
+async def one_round(cluster: Cluster, tools: Opened, turn: int, *, after: float) -> tuple[str, float]:
+    """What became of a handshake during which its authority was withdrawn, and how long it took."""
+    node, subject = cluster.nodes[turn % len(cluster.nodes)], cluster.fresh("raced")
+    token = cluster.token(subject)
+    withdrawing = asyncio.create_task(withdraw(tools, subject, after=after))
+    begun = time.monotonic()
+    found = await node.try_connect(token=token)
+    ended = time.monotonic()
+    told = await withdrawing
+    for other in cluster.nodes:
+        assert await other.status(token=token) == 403, "the way back"
+    if isinstance(found, Refused):
+        assert (found.status, found.reason) == (403, "refused")
+        return "refused", ended - begun
+    assert await found.closed() == REVOKED, "nobody survives it"
+    return ("closed" if told < ended else "closed later"), ended - begun
+
+
+async def test_at_any_moment_of_a_handshake_it_leaves_no_survivor(
+    database: str, redis: RedisServer, tmp_path: Path
+) -> None:
+    """RV-24: said past the nodes, while they are on their way through the thirteen steps."""
+    chance = random.Random(20261123)
+    async with clustered(tmp_path, nodes=2, store_url=database, cluster_url=redis.url) as cluster:
+        config = load(cluster.operator.config, environment={})
+        assert not isinstance(config, list), config
+        others = await cluster.bystanders()
+        async with opened(config, report=print) as tools:
+            typical, became = 0.02, Counter[str]()
+            for turn in range(ROUNDS):
+                what, took = await one_round(cluster, tools, turn, after=1.2 * typical * chance.random())
+                typical += (took - typical) / 8
+                became[what] += 1
+        print(f"\n{ROUNDS} rounds: {dict(became)}; a handshake took some {typical * 1000:.1f} ms")
+        assert became["refused"] > 0
+        assert became["refused"] < ROUNDS
+        await all_chat(others)
+        await cluster.holds()
