@@ -6,10 +6,10 @@ A process keeps the rows that it has written, for Redis may lose them: a heartbe
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+from doorward.adapters.stores.redis.batches import batches
 from doorward.adapters.stores.redis.link import Asker
 from doorward.adapters.stores.redis.script import script
 from doorward.adapters.stores.terms import ALIVE_WITHIN, UNHEARD_KEPT
@@ -125,10 +125,10 @@ class RedisPresence:
                 return
 
     async def _write(self, worker: Worker, rows: dict[str, bytes], gone: Iterable[str]) -> None:
-        for batch in _batches(rows.items(), _AT_ONCE):
+        for batch in batches(rows.items(), _AT_ONCE):
             pairs = [part for pair in batch for part in pair]
             await self._link.run(_NOTE, _KEPT, len(batch), *pairs, keys=(_key(worker),))
-        for names in _batches(gone, _AT_ONCE):
+        for names in batches(gone, _AT_ONCE):
             await self._link.run(_NOTE, _KEPT, 0, *names, keys=(_key(worker),))
 
     async def _write_again(self, worker: Worker, rows: dict[str, bytes]) -> None:
@@ -201,9 +201,3 @@ def _read(read: Callable[[Any], T], rows: Iterable[Any]) -> list[T]:
         except (TypeError, ValueError):
             _log.warning("a row of presence in Redis was not understood")
     return values
-
-
-def _batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, size)):
-        yield batch

@@ -6,13 +6,13 @@ had the time to do so; where all were held up, nobody counts as dead for a while
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from hashlib import blake2b
-from itertools import islice
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
+from doorward.adapters.stores.redis.batches import batches
 from doorward.adapters.stores.redis.link import Asker, RedisLink
 from doorward.adapters.stores.redis.script import script
+from doorward.adapters.stores.redis.short import short
 from doorward.ports import Entropy, StoreError
 from doorward.values.decision import Reason
 from doorward.values.question import Slot, SlotsFull, TakeSlot
@@ -30,8 +30,7 @@ _BASE: Final = "doorward:{s}:"
 _LIVE: Final = _BASE + "live"
 _LAST: Final = _BASE + "last"
 _AT_ONCE: Final = 500
-
-T = TypeVar("T")
+_NAMED_BY: Final = 12  # bytes of an identity or address
 
 
 class _Held(NamedTuple):
@@ -49,7 +48,7 @@ class RedisSlots:
     def __init__(self, link: RedisLink, *, process: str, entropy: Entropy, server_time: bool = True) -> None:
         self._link = link
         self._server_time = server_time
-        self._process = _short("process", process, size=8) + entropy.bytes(8).hex()
+        self._process = short("process", process, size=8) + entropy.bytes(8).hex()
         self._own = f"{_BASE}p:{self._process}"
         self._now: float = 0.0
         self._held: dict[str, _Held] = {}
@@ -100,8 +99,8 @@ class RedisSlots:
             await self._tidy(self._link)
 
     async def _take(self, question: TakeSlot, now: float) -> Slot | SlotsFull:
-        identity = _short(*question.identity)
-        address = _short(question.address)
+        identity = short(*question.identity, size=_NAMED_BY)
+        address = short(question.address, size=_NAMED_BY)
         for again in (False, True):
             answer = await self._link.run(
                 _TAKE,
@@ -132,7 +131,7 @@ class RedisSlots:
         raise StoreError("no slot can be had: Redis keeps losing what is held")
 
     async def _free(self, link: Asker, connections: Iterable[str]) -> None:
-        for batch in _batches(connections, _AT_ONCE):
+        for batch in batches(connections, _AT_ONCE):
             await link.run(_FREE, self._process, *batch, keys=(_LIVE, self._own))
             self._owed.difference_update(batch)
 
@@ -160,7 +159,7 @@ class RedisSlots:
 
     async def _put_back(self, link: Asker) -> None:
         held = list(self._held.items())
-        for batch in _batches(held, _AT_ONCE) if held else [[]]:
+        for batch in batches(held, _AT_ONCE) if held else [[]]:
             rows = [part for connection, row in batch for part in (connection, *row)]
             now = self._at(self._now)
             await link.run(_HOLD, self._process, repr(LEASE), now, *rows, keys=(_LIVE, _LAST, self._own))
@@ -175,14 +174,3 @@ class RedisSlots:
     def _at(self, now: float) -> str:
         self._now = now
         return "" if self._server_time else repr(now)
-
-
-def _short(*parts: str, size: int = 12) -> str:
-    """One name for the parts, whatever characters they have (AZ-13)."""
-    return blake2b("".join(f"{len(part)}:{part}" for part in parts).encode(), digest_size=size).hexdigest()
-
-
-def _batches(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, size)):
-        yield batch

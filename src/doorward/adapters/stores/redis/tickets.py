@@ -6,12 +6,12 @@ unknown, and noted.
 """
 
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any, Final
 
 from doorward.adapters.stores.redis.link import Asker
 from doorward.adapters.stores.redis.script import script
 from doorward.adapters.stores.redis.sealing import SealError, TicketSeal
+from doorward.adapters.stores.redis.short import short
 from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT
 from doorward.ports import Clock, StoreError
 from doorward.values.ticket import SpentTicket, Ticket
@@ -98,10 +98,8 @@ class RedisTickets:
 
 
 def _owner(ticket: Ticket) -> str:
-    """One list for each identity and session, whatever characters they have (AZ-13)."""
-    parts = (*ticket.principal.identity, ticket.principal.session)
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return _OWNER + blake2b(text.encode(), digest_size=16).hexdigest()
+    """One list for each identity and session."""
+    return _OWNER + short(*ticket.principal.identity, ticket.principal.session, size=16)
 
 
 def _number(text: bytes) -> float:
