@@ -1,9 +1,10 @@
 """What each call of the admin API does: ask the service, show what it says, and say for the audit what was changed."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -19,6 +20,9 @@ from doorward.values.administrator import AdminRole
 from doorward.values.ban import Ban
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
+T = TypeVar("T")
+Shown = TypeVar("Shown")
+
 STEP_UP: Final = Failed(401)
 NARROW: Final = {4: 16, 6: 32}
 """By the version of IP: a ban whose prefix is shorter wants a token issued lately. /0 keeps everybody out."""
@@ -26,14 +30,19 @@ SLICE: Final = 128
 """Rows that are made ready to be shown in one turn of the loop: a thousand would hold it for ten milliseconds."""
 
 
+async def _all(rows: Sequence[T], show: Callable[[T], Shown]) -> list[Shown]:
+    found: list[Shown] = []
+    for start in range(0, len(rows), SLICE):
+        found += map(show, rows[start : start + SLICE])
+        await asyncio.sleep(0)
+    return found
+
+
 async def connections(call: Call) -> Answered:
     asked: bodies.ConnectionsAsked = call.parameters
     page = await call.administration.connections(asked.wanted, after=asked.behind, limit=asked.limit)
     row = last(page)
-    rows: list[models.Connection] = []
-    for start in range(0, len(page.rows), SLICE):
-        rows += map(shown.connection, page.rows[start : start + SLICE])
-        await asyncio.sleep(0)
+    rows = await _all(page.rows, shown.connection)
     return Answered(
         200, models.Connections.model_construct(connections=rows, next=None if row is None else shown.place(row))
     )
@@ -58,10 +67,7 @@ async def close(call: Call) -> Answered | Failed:
 async def revocations(call: Call) -> Answered:
     asked: bodies.RevocationsAsked = call.parameters
     page = await call.administration.revocations(before=asked.before, limit=asked.limit)
-    rows: list[models.Revocation] = []
-    for start in range(0, len(page.rows), SLICE):
-        rows += map(shown.revocation, page.rows[start : start + SLICE])
-        await asyncio.sleep(0)
+    rows = await _all(page.rows, shown.revocation)
     return Answered(200, models.Revocations.model_construct(revocations=rows, next=_below(page.rows, more=page.more)))
 
 
@@ -243,7 +249,6 @@ OPERATIONS: Final = (
         role=AdminRole.OPERATOR,
         body=TypeAdapter(bodies.RevocationAsked),
         keyed=True,
-        recent=True,
     ),
     Operation(
         "GET",
@@ -272,7 +277,6 @@ OPERATIONS: Final = (
         {201: ("The ban.", models.Ban), 200: ("One that says the same, for as long, was there.", models.Ban)},
         role=AdminRole.OPERATOR,
         body=TypeAdapter(bodies.BanAsked),
-        recent=True,
     ),
     Operation(
         "DELETE",

@@ -89,7 +89,7 @@ Act = Callable[[Call], Awaitable[Answered | Failed]]
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`id` is what the path's {id} must be; `body` None: none is read. `answers`: by status, what it says and as what.
-    `keyed`: it takes an Idempotency-Key. `recent`: it may want a token issued lately."""
+    `keyed`: it takes an Idempotency-Key."""
 
     method: str
     path: str
@@ -104,7 +104,6 @@ class Operation:
     body: TypeAdapter[Any] | None = None
     body_required: bool = True
     keyed: bool = False
-    recent: bool = False
 
     @property
     def writes(self) -> bool:
