@@ -36,12 +36,10 @@ class SystemClock:
     def now(self) -> float:
         return self.ticks() + self._offset.value
 
-    def set_by(self, sample: Sample) -> float:
-        """From now on the store's time is ours, at once: nothing was judged yet. The seconds of that step."""
-        before = self._offset.value
+    def set_by(self, sample: Sample) -> None:
+        """From now on the store's time is ours, at once: nothing was judged yet."""
         self._offset = Offset(sample.offset, lasts=STORE_JUMP_LASTS)
         self._samples = Samples()
-        return sample.offset - before
 
     def heard(self, sample: Sample) -> float | None:
         """The store's time again. The seconds of a jump of its clock that was followed just now, else None."""

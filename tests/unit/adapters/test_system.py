@@ -48,7 +48,7 @@ def test_a_jump_of_the_wall_clock_counts_after_a_minute(jump: float) -> None:
 @pytest.mark.parametrize("wrong", [2.0, -2.0, 86400.0])
 def test_the_stores_time_is_taken_at_once_and_the_wall_clock_means_nothing_then(wrong: float) -> None:
     machine = Machine(wrong)
-    assert machine.clock.set_by(machine.sample()) == pytest.approx(-wrong)
+    machine.clock.set_by(machine.sample())
     assert machine.clock.now() == pytest.approx(machine.true)
     assert machine.clock.ahead() == pytest.approx(wrong)
     machine.wrong -= 3600
