@@ -113,6 +113,10 @@ def _own_url(config: Config) -> Iterator[Fault]:
         yield warning(
             ("server", "hosts"), "is empty: every request is refused with 421", "leave it out for the default"
         )
+    if settings.server.public_url is None and (config.store_is_postgres or config.cluster_url):
+        hint = 'write the same on all nodes: public_url = "https://rt.example.com"'
+        text = "is left out, so it is the listen address: a node with another one refuses the tokens of this one"
+        yield warning(("server", "public_url"), text, hint, needs=(LISTEN,))
     if config.public_url.startswith("http://") and settings.server.tls is not None:
         hint = "clients reach the listener by https://"
         yield warning(("server", "public_url"), "says http, though we end TLS ourselves", hint, needs=(TLS,))

@@ -206,6 +206,16 @@ def test_a_world_readable_key_file_starts_nothing(tmp_path) -> None:
     assert "chmod 600" in problem.hint
 
 
+@pytest.mark.parametrize("store", ['url = "postgresql://h/d"', 'cluster_url = "redis://h"'])
+def test_nodes_that_each_go_by_their_own_address_refuse_one_anothers_tokens(tmp_path, store: str) -> None:
+    """Our own issuer is the public_url, which is where we listen unless it is written."""
+    [text] = [text for path, text in warnings(tmp_path, f"[store]\n{store}\n") if path == "server.public_url"]
+    assert "a node with another one refuses the tokens of this one" in text
+    written = f'[server]\npublic_url = "https://rt.test"\n[store]\n{store}\n'
+    assert [path for path, _ in warnings(tmp_path, written) if path == "server.public_url"] == []
+    assert [path for path, _ in warnings(tmp_path, "") if path == "server.public_url"] == []
+
+
 @pytest.mark.parametrize("url", ["http://h", "valkeys://h", "redis://:hunter2@h:x"])
 def test_who_wrote_no_redis_url_is_told_its_forms(tmp_path, url: str) -> None:
     [problem] = [one for one in bad(tmp_path, f'[store]\ncluster_url = "{url}"\n') if one.path == "store.cluster_url"]
