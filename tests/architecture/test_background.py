@@ -22,7 +22,6 @@ REASONS = {
     "adapters/gateway/main.py _Main._reload": CATCHES,
     "adapters/neighbours.py UnixNeighbours.ask": WAITED_FOR,
     "adapters/stores/cluster/sharing.py Sharing.__call__": WAITED_FOR,
-    "adapters/stores/postgres/listening.py Listener.open": CATCHES,
     "adapters/stores/postgres/revocations.py PostgresRevocations.append": WAITED_FOR,
     "adapters/stores/redis/lines.py Lines._send_to": "one connection: calls without one end at their deadline",
     "adapters/stores/redis/link.py RedisLink._end": "it closes what nobody uses any more",

@@ -5,7 +5,7 @@ hint to look, never a number to go by, and neither what it says nor how much the
 """
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from math import inf
 from random import SystemRandom
 from typing import Final
@@ -15,6 +15,7 @@ import psycopg
 from doorward.adapters.stores.postgres.connecting import Connection, Cut, cut, end, told
 from doorward.adapters.stores.postgres.link import Link
 from doorward.ports import StoreError
+from doorward.service.guarding import guarded
 
 CHANNEL: Final = "doorward"
 _BEAT: Final = 1.0  # a silent connection is asked whether it is still there
@@ -52,7 +53,7 @@ class Listener:
             self._connection = await self._begin(within=within)
         except psycopg.Error as error:
             raise told(error) from None
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(guarded("postgres listening", self._live, fault=self._link.fault))
 
     async def close(self) -> None:
         self._closing, self.listens = True, False
@@ -66,8 +67,7 @@ class Listener:
         if self._task is not None:
             await asyncio.wait([self._task])
             self._task = None
-        await end(self._connection)
-        self._connection = None
+        await self._drop()
 
     async def _begin(self, *, within: float | None = None) -> Connection:
         """Raises StoreError when nobody lets us in, psycopg.Error when it ends at once."""
@@ -86,7 +86,7 @@ class Listener:
         try:
             await self._live_on()
         finally:
-            self.listens = False
+            await self._drop()
 
     async def _live_on(self) -> None:
         pause = _PAUSE
@@ -104,11 +104,6 @@ class Listener:
                 pause = _LONGEST
             except (psycopg.Error, OSError):
                 await self._drop()
-            except Exception as error:  # noqa: BLE001 - a bug of ours: told, and the listening begun anew
-                with suppress(Exception):
-                    self._link.fault("postgres listening", error)
-                await self._drop()
-                pause = _LONGEST
             if self._connection is None and not self._closing:
                 await self._rest(pause * _chance.uniform(0.5, 1.0))
                 pause = min(pause * 2, _LONGEST)
