@@ -5,6 +5,10 @@ from typing import Final
 # An expired ticket is told from an unknown one for this long (the audit's difference, never the peer's).
 EXPIRED_TICKET_KEPT: Final = 60.0
 
+# A revocation stays for this long after it is over. Clocks err: to drop it by one that was ahead would let back in what
+# it refused.
+REVOCATION_KEPT: Final = 3600.0
+
 # More keys than this are not counted at once: a new one waits until the TAT of another has passed (RAT-04).
 RATE_KEYS: Final = 65_536
 

@@ -6,6 +6,7 @@ over as `now` counts in tests, which can't wait.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Final
 
 from doorward.adapters.stores.postgres.audit import PostgresAudit
@@ -21,7 +22,8 @@ from doorward.adapters.stores.postgres.rates import PostgresRates
 from doorward.adapters.stores.postgres.revocations import PostgresRevocations
 from doorward.adapters.stores.postgres.slots import PostgresSlots
 from doorward.adapters.stores.postgres.tickets import PostgresTickets
-from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT, UNHEARD_KEPT
+from doorward.adapters.stores.sweeping import SWEEP_EVERY, SWEEP_MOST, sweep_by_itself
+from doorward.adapters.stores.terms import EXPIRED_TICKET_KEPT, REVOCATION_KEPT, UNHEARD_KEPT
 from doorward.ports import (
     AuditStore,
     BanStore,
@@ -37,11 +39,6 @@ from doorward.ports import (
 from doorward.service.guarding import Fault, guarded, log_fault
 
 _SWEEP: Final = "SELECT doorward_sweep($1::float8, $2::bigint, $3::float8, $4::float8, $5::float8)"
-_SWEEP_EVERY: Final = 10.0
-_SWEEP_AGAIN: Final = 0.05  # when the last one left some
-_SWEEP_MOST: Final = 256  # rows of each table
-# Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
-_REVOCATIONS_KEPT: Final = 3600.0
 _CHECK: Final = "UPDATE doorward_numbers SET value = value + 1 WHERE name = 'checks' RETURNING value"
 _TIME: Final = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8"
 
@@ -63,7 +60,7 @@ class PostgresStore:
         process: str,
         own_time: bool = False,
         patience: Patience = HANDSHAKES,
-        sweep_every: float = _SWEEP_EVERY,
+        sweep_every: float = SWEEP_EVERY,
         fault: Fault = log_fault,
     ) -> None:
         """Raises StoreError when `url` is none of PostgreSQL's."""
@@ -105,7 +102,8 @@ class PostgresStore:
         except BaseException:
             await self._end()
             raise
-        self._sweeper = asyncio.create_task(guarded("postgres sweeps", self._sweep_by_itself, fault=self._link.fault))
+        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every)
+        self._sweeper = asyncio.create_task(guarded("postgres sweeps", sweeping, fault=self._link.fault))
 
     async def close(self) -> None:
         """Finish what waits, and free this process's slots; where the server is away, they come free with our lease."""
@@ -133,8 +131,8 @@ class PostgresStore:
         Whether there may be more. Raises StoreError.
         """
         at = self._clock.now() if self._own_time else None
-        row = await self._link.one(_SWEEP, (at, _SWEEP_MOST, EXPIRED_TICKET_KEPT, _REVOCATIONS_KEPT, UNHEARD_KEPT))
-        return bool(row[0] >= _SWEEP_MOST)
+        row = await self._link.one(_SWEEP, (at, SWEEP_MOST, EXPIRED_TICKET_KEPT, REVOCATION_KEPT, UNHEARD_KEPT))
+        return bool(row[0] >= SWEEP_MOST)
 
     async def _end(self) -> None:
         self._open = False
@@ -144,13 +142,3 @@ class PostgresStore:
             self._sweeper = None
         await self._listener.close()
         await self._link.close()
-
-    async def _sweep_by_itself(self) -> None:
-        pause = self._sweep_every
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                pause = _SWEEP_AGAIN if await self.sweep() else self._sweep_every
-            except StoreError as error:
-                pause = self._sweep_every
-                _log.warning("not swept: %s", error)

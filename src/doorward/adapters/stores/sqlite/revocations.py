@@ -10,6 +10,7 @@ from typing import Final
 
 from doorward.adapters.stores.rows import acknowledgement_of, acknowledgement_row, revocation_of, revocation_row
 from doorward.adapters.stores.sqlite.database import Database
+from doorward.adapters.stores.terms import REVOCATION_KEPT
 from doorward.ports import StoreError
 from doorward.values.revocation import Acknowledgement, Revocation
 
@@ -40,8 +41,6 @@ _FORGET_ACKNOWLEDGEMENTS: Final = "DELETE FROM acknowledgements WHERE revocation
 
 _AT_ONCE: Final = 64  # rows that are read on the event loop: under a millisecond
 _FORGET_MOST: Final = 1_000  # in one transaction
-# Clocks err. Dropping a revocation by a clock that was ahead would let back in what it refused.
-_KEPT: Final = 3600.0
 
 
 class SqliteRevocations:
@@ -80,7 +79,7 @@ class SqliteRevocations:
 
 def sweep(connection: sqlite3.Connection, now: float, most: int) -> int:
     """Drop what has been over for an hour. How many."""
-    return _forget(connection, before=now - _KEPT, most=most)
+    return _forget(connection, before=now - REVOCATION_KEPT, most=most)
 
 
 def _append(connection: sqlite3.Connection, *, row: Sequence[object]) -> int:

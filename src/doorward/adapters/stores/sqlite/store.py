@@ -1,7 +1,6 @@
 """A Store over one SQLite file. With one process the counts are in its memory; with several they are rows."""
 
 import asyncio
-import logging
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from doorward.adapters.stores.sqlite.rates import SqliteRates
 from doorward.adapters.stores.sqlite.revocations import SqliteRevocations
 from doorward.adapters.stores.sqlite.slots import SqliteSlots
 from doorward.adapters.stores.sqlite.tickets import SqliteTickets
+from doorward.adapters.stores.sweeping import SWEEP_EVERY, SWEEP_MOST, sweep_by_itself
 from doorward.ports import (
     AuditStore,
     BanStore,
@@ -28,18 +28,12 @@ from doorward.ports import (
     RateStore,
     RevocationLog,
     SlotStore,
-    StoreError,
     TicketStore,
 )
 from doorward.service.guarding import Fault, guarded, log_fault
 
 _SWEEPS: Final = (tickets.sweep, rates.sweep, revocations.sweep, bans.sweep, presence.sweep)
-_SWEEP_EVERY: Final = 10.0
-_SWEEP_AGAIN: Final = 0.05  # when the last one left some
-_SWEEP_MOST: Final = 256  # rows of each table: one or two milliseconds
 _CHECK: Final = "UPDATE numbers SET value = value + 1 WHERE name = 'checks'"
-
-_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -57,7 +51,7 @@ class SqliteStore:
         process: str,
         shared: bool,
         deadline: float = DEADLINE,
-        sweep_every: float = _SWEEP_EVERY,
+        sweep_every: float = SWEEP_EVERY,
         fault: Fault = log_fault,
     ) -> None:
         self._clock = clock
@@ -84,7 +78,8 @@ class SqliteStore:
         except BaseException:
             await self._database.close()
             raise
-        self._sweeper = asyncio.create_task(guarded("sqlite sweeps", self._sweep_by_itself, fault=self._fault))
+        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every)
+        self._sweeper = asyncio.create_task(guarded("sqlite sweeps", sweeping, fault=self._fault))
 
     async def close(self) -> None:
         """Finish what waits, and free this process's slots. Raises StoreError when that takes too long."""
@@ -113,16 +108,6 @@ class SqliteStore:
         """
         return await self._database.write(partial(_sweep, now=self._clock.now()))
 
-    async def _sweep_by_itself(self) -> None:
-        pause = self._sweep_every
-        while True:
-            await asyncio.sleep(pause)
-            pause = self._sweep_every
-            try:
-                pause = _SWEEP_AGAIN if await self.sweep() else pause
-            except StoreError as error:
-                _log.warning("not swept: %s", error)
-
 
 def _sweep(connection: sqlite3.Connection, *, now: float) -> bool:
-    return max(sweep(connection, now, _SWEEP_MOST) for sweep in _SWEEPS) >= _SWEEP_MOST
+    return max(sweep(connection, now, SWEEP_MOST) for sweep in _SWEEPS) >= SWEEP_MOST
