@@ -4,7 +4,6 @@ Every handshake that comes here, or that the front refused before, leaves exactl
 """
 
 from collections.abc import Callable
-from math import floor
 from typing import Final
 
 from doorward.core.admission import admit
@@ -13,6 +12,7 @@ from doorward.core.peering import presumed_peer
 from doorward.core.verifying import original_of
 from doorward.ports import Connector, Entropy, Store
 from doorward.service.asking import Answers, Passage, Pending, Visit, drive
+from doorward.service.chance import seconds_within
 from doorward.service.live import Live
 from doorward.service.patience import patient
 from doorward.service.watch import Watch
@@ -57,8 +57,7 @@ class Door:
         self._back_within = back_within
 
     def _drained(self, step: Step) -> Deny:
-        chance = int.from_bytes(self._entropy.bytes(4)) / (1 << 32)
-        return Deny(Reason.DRAINING, step, retry_after=1.0 + floor(chance * self._back_within))
+        return Deny(Reason.DRAINING, step, retry_after=seconds_within(self._back_within, self._entropy))
 
     @property
     def is_shut(self) -> bool:

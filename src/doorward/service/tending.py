@@ -12,6 +12,7 @@ from doorward.core.pacing import spread, turns
 from doorward.core.timekeeping import BEATS_APART
 from doorward.ports import Entropy, PresentNode, Store, StoreError
 from doorward.service.admit import Door
+from doorward.service.chance import fraction
 from doorward.service.connections import ACT_EVERY
 from doorward.service.guarding import guarded
 from doorward.service.live import Live
@@ -233,8 +234,7 @@ class Tending:
         """Each when its turn to be closed has come, with the whole seconds after which it comes back."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        phase = int.from_bytes(self._entropy.bytes(4)) / (1 << 32)
-        plan = turns(len(lives), rate=rate, closing=closing, phase=phase)
+        plan = turns(len(lives), rate=rate, closing=closing, phase=fraction(self._entropy))
         for place, (live, turn) in enumerate(zip(lives, plan, strict=True)):
             wait = begun + turn.after - loop.time()
             if wait > 0:
