@@ -9,7 +9,8 @@ from random import Random
 
 import pytest
 
-from doorward.adapters.stores.postgres.connecting import HANDSHAKES
+from doorward.adapters.stores.postgres.connecting import HANDSHAKES, Place
+from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.ports import LogBehindError, Store, StoreError
 from doorward.service.withdrawals import Withdrawals
@@ -254,6 +255,28 @@ async def test_where_it_may_have_few_connections_those_do_all_the_work(hurt: Pos
         assert set((await outcomes(store)).values()) == {"done"}
         assert not store._link.is_away
     await store.close()
+
+
+async def test_a_connection_that_nobody_has_used_yet_is_one(hurt: Postgres) -> None:
+    """Back again, and before anybody asks for anything: who listens may still be left outside."""
+    url = hurt.database()
+    place = Place(url)
+    link = Link(place, probe="SELECT 1", deadline=WITHIN)
+    await link.open(await place.connect())
+    link.doubt("not let in")
+    assert not link.is_away
+    hurt.sql(
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+        "pg_backend_pid()",
+        database=url.rpartition("/")[2],
+    )
+
+    def is_doubted() -> bool:
+        link.doubt("not let in")
+        return link.is_away
+
+    await until(is_doubted)
+    await link.close()
 
 
 async def test_who_is_cancelled_leaves_nothing_half_done(ground: PostgresGround) -> None:

@@ -54,8 +54,7 @@ class Lane:
     def hold(self, connection: Connection) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
-        self.poll = select.poll()
-        self.poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+        self.poll = _hearing(connection)
 
     def is_stale(self) -> bool:
         """None is there, or the server has said something unasked: it ended the session, most likely."""
@@ -159,7 +158,9 @@ class Link:
 
     def doubt(self, why: str) -> None:
         """Somebody could not connect. As long as another has a connection, the server may just have too many."""
-        if not any(lane.lives() for lane in self._lanes):
+        spare = self._spare
+        has_spare = spare is not None and not spare.closed and not _hearing(spare).poll(0)
+        if not (has_spare or any(lane.lives() for lane in self._lanes)):
             self.lose(why)
 
     async def connect(self, *, within: float | None = None) -> Connection:
@@ -320,6 +321,13 @@ class Link:
         except psycopg.Error as error:
             await end(connection)
             raise told(error) from None
+
+
+def _hearing(connection: Connection) -> select.poll:
+    """Says at once whether there is something to read on it, or its end."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    return poll
 
 
 def _settle(job: Job, *, rows: list[Row] | None = None, error: Exception | None = None) -> None:
