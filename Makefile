@@ -1,7 +1,8 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Needs git, make and Python >= 3.11; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench flood fuzz attacks setup lock format clean \
-	test-parallel test-serial test-attacks test-processes check-format check-lint check-types check-floors check-tests
+	test-parallel test-serial test-attacks test-processes check-format check-lint check-types check-floors \
+	check-tests check-unit check-hands check-stores
 
 BIN := .venv/bin
 REPORTS := .reports
@@ -52,7 +53,7 @@ test-processes: setup
 
 check: setup
 	@$(MAKE) --no-print-directory -k -j2 --output-sync=target \
-		check-types check-tests check-format check-lint check-floors
+		check-types check-unit check-stores check-hands check-format check-lint check-floors
 
 check-format: setup
 	$(BIN)/ruff format --check .
@@ -66,8 +67,21 @@ check-types: setup
 check-floors: setup
 	$(BIN)/lint-imports --no-logo
 
-check-tests: setup
-	$(BIN)/pytest -q -n 2 -m "not servers" --hypothesis-profile=quick $(call told,check) $(FAST)
+# The fast tests in three rows, each in a process of its own: one that deals them out to others takes a fifth more.
+HANDS := tests/unit/adapters tests/unit/service
+STORES := $(wildcard tests/stores tests/property)
+fast = $(BIN)/pytest -q -m "not servers" -o faulthandler_timeout=0 --hypothesis-profile=quick $(call told,check-$(1))
+
+check-tests: check-unit check-stores check-hands
+
+check-unit: setup
+	$(call fast,unit) $(filter-out $(STORES),$(FAST)) $(addprefix --ignore=,$(HANDS))
+
+check-stores: setup
+	$(call fast,stores) $(STORES)
+
+check-hands: setup
+	$(call fast,hands) $(HANDS)
 
 # Autobahn's 517 cases through everything, TLS scanners, slowhttptest; docs/explain/conformance.md is made from it.
 conformance: setup
