@@ -7,7 +7,7 @@ from itertools import count
 
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.values.ticket import Ticket
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import digest, principal, revocation, ticket
 
 

@@ -9,7 +9,7 @@ from signal import SIGKILL
 
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.values.ticket import Ticket
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import digest
 
 ROUNDS = 20  # the gateway's own tests do the rest of the fifty

@@ -24,8 +24,8 @@ from doorward.values.principal import Identity
 from doorward.values.question import Slot, TakeSlot
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
+from tests.stores.clock import StillClock
 from tests.stores.cluster_ground import Node as ClusterNode
-from tests.stores.grounds import StillClock
 from tests.stores.made import digest, principal, revocation, ticket
 
 WITHIN = 60.0

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from doorward.adapters.stores.redis.feed import KEPT, PUBLISH
 from doorward.ports import StoreError
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import ban, revocation
 from tests.unit.adapters.stores.nodes import Node, Place
 

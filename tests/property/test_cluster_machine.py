@@ -21,7 +21,8 @@ from tests import servers
 from tests.property.cluster_nodes import Child, Children, Make, cluster_of, postgres_of, sqlite_of
 from tests.servers import postgres
 from tests.servers.redis import RedisServer
-from tests.stores.grounds import NOW, migrated
+from tests.stores.clock import NOW
+from tests.stores.grounds import migrated
 
 NAMES = ("n1", "n2", "n3")
 MOST = 2

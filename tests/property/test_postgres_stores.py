@@ -12,7 +12,8 @@ from doorward.core.rates import NEVER, take
 from doorward.values.rules import Rate
 from tests.property.test_stores import Stores
 from tests.servers import postgres
-from tests.stores.grounds import NOW, StillClock, migrated
+from tests.stores.clock import NOW, StillClock
+from tests.stores.grounds import migrated
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 

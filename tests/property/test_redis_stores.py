@@ -15,7 +15,7 @@ from doorward.values.question import TakeSlot
 from doorward.values.rules import Rate, WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
 from tests.servers.redis import shared
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import digest, principal, ticket
 from tests.stores.redis_ground import RedisParts
 

@@ -16,7 +16,7 @@ from doorward.values.principal import Identity
 from doorward.values.question import TakeSlot
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
-from tests.stores.grounds import StillClock
+from tests.stores.clock import StillClock
 from tests.stores.made import digest, principal, ticket
 
 CODES = st.integers(0, 15)

@@ -8,7 +8,7 @@ from typing import Any
 
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.ports import Store, StoreError
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import (
     acknowledgement,
     ban,

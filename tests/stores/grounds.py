@@ -16,21 +16,11 @@ from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store
 from tests.servers import postgres
+from tests.stores.clock import StillClock
 from tests.stores.cluster_ground import ClusterGround
 
-NOW = 1_790_000_000.0
 UNHURRIED = Patience(enter=20.0, lock=20.0, statement=20.0, answer=20.0)
 """Of tests that are about what a store does, not how long it is waited for: a busy machine is no fault."""
-
-
-class StillClock:
-    """Stands still until it is moved."""
-
-    def __init__(self, at: float = NOW) -> None:
-        self.at = at
-
-    def now(self) -> float:
-        return self.at
 
 
 class Ground(Protocol):

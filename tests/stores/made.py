@@ -16,7 +16,7 @@ from doorward.values.question import TakeSlot
 from doorward.values.revocation import Acknowledgement, Effect, Revocation, Target, TargetKind
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import Ticket
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 
 _ids = count(1)
 

@@ -10,13 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store, StoreError
 from doorward.values.question import Slot
 from doorward.values.rules import Rate
 from doorward.values.ticket import Ticket
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import ban, digest, key, revocation, slot, ticket
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +58,8 @@ async def attempt(store: Store, what: str, *, arguments: list[Any]) -> object:
 
 def store_at(place: str, process: str) -> Store:
     if place.startswith("postgresql://"):
+        from doorward.adapters.stores.postgres.store import PostgresStore  # its driver takes longer than all the rest
+
         return PostgresStore(place, clock=StillClock(), process=process, own_time=True)
     return SqliteStore(place, clock=StillClock(), process=process, shared=True)
 

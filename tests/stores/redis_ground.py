@@ -12,7 +12,7 @@ from doorward.adapters.stores.redis.slots import RedisSlots
 from doorward.adapters.stores.redis.tickets import RedisTickets
 from doorward.adapters.system import SystemEntropy
 from doorward.ports import Clock, Store
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 
 KEY = bytes(range(32))
 

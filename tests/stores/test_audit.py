@@ -6,7 +6,8 @@ import pytest
 
 from doorward.ports import Store
 from doorward.values.audit import EventKind
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import event
 
 LINES = [

@@ -4,7 +4,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from doorward.ports import Store
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import ban
 
 

@@ -16,8 +16,8 @@ from doorward.values.revocation import Revocation
 from tests.servers.postgres import Postgres
 from tests.servers.postgres import running as running_postgres
 from tests.servers.redis import RedisServer, running_redis
+from tests.stores.clock import NOW, StillClock
 from tests.stores.cluster_ground import Node
-from tests.stores.grounds import NOW, StillClock
 from tests.stores.made import acknowledgement, ban, revocation
 
 pytestmark = pytest.mark.servers

@@ -3,7 +3,8 @@
 import asyncio
 
 from doorward.ports import Store
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import key
 
 

@@ -13,7 +13,7 @@ from doorward.ports import StoreError
 from doorward.values.ticket import Ticket
 from tests.servers.postgres import running
 from tests.stores.calling import at, healed
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import digest, event, revocation, ticket
 
 pytestmark = pytest.mark.servers

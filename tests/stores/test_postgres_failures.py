@@ -18,7 +18,8 @@ from doorward.values.question import Slot
 from doorward.values.ticket import SpentTicket, Ticket
 from tests.servers.postgres import PASSWORD, Postgres, running
 from tests.stores.calling import CALLS, at, healed, outcomes, until
-from tests.stores.grounds import NOW, PostgresGround
+from tests.stores.clock import NOW
+from tests.stores.grounds import PostgresGround
 from tests.stores.made import (
     digest,
     event,

@@ -14,7 +14,8 @@ from doorward.ports import StoreError
 from doorward.values.question import Slot
 from tests.servers.postgres import PASSWORD, Postgres
 from tests.stores.calling import at, outcomes, until
-from tests.stores.grounds import NOW, PostgresGround
+from tests.stores.clock import NOW
+from tests.stores.grounds import PostgresGround
 from tests.stores.made import revocation, slot, ticket
 
 pytestmark = pytest.mark.servers

@@ -12,7 +12,8 @@ from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.ports import StoreError
 from doorward.service.within import STORE_WITHIN
 from tests.servers.proxy import Proxy, proxied
-from tests.stores.grounds import PostgresGround, StillClock
+from tests.stores.clock import StillClock
+from tests.stores.grounds import PostgresGround
 
 pytestmark = pytest.mark.servers
 

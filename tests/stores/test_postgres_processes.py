@@ -12,7 +12,8 @@ from doorward.ports import Store
 from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
-from tests.stores.grounds import NOW, PostgresGround
+from tests.stores.clock import NOW
+from tests.stores.grounds import PostgresGround
 from tests.stores.made import digest, event, key, principal, revocation, slot, ticket
 from tests.stores.neighbour import Neighbour
 from tests.stores.test_rates import RATE

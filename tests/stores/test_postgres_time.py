@@ -9,7 +9,8 @@ import pytest
 from doorward.adapters.stores.postgres.store import PostgresStore
 from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import Rate
-from tests.stores.grounds import NOW, PostgresGround, StillClock
+from tests.stores.clock import NOW, StillClock
+from tests.stores.grounds import PostgresGround
 from tests.stores.made import ban, slot
 
 pytestmark = pytest.mark.servers

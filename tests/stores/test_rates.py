@@ -6,7 +6,8 @@ import pytest
 
 from doorward.ports import Store
 from doorward.values.rules import Rate
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 
 RATE = Rate(count=60, period=60.0, burst=5)
 

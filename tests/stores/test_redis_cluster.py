@@ -15,7 +15,7 @@ from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import Rate
 from doorward.values.ticket import SpentTicket, Ticket
 from tests.servers.redis import RedisCluster, running_cluster, shared, shared_cluster
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import digest, node, present, slot, ticket
 from tests.stores.redis_ground import RedisGround, RedisParts
 

@@ -16,7 +16,7 @@ from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import Rate, WhenFull
 from doorward.values.ticket import SpentTicket, Ticket
 from tests.servers.redis import RedisServer, running_redis, shared
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import digest, node, present, slot, ticket
 from tests.stores.redis_ground import RedisGround, RedisParts
 

@@ -7,7 +7,8 @@ import pytest
 
 from doorward.ports import Store
 from doorward.values.revocation import Effect, Target, TargetKind
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import acknowledgement, revocation
 
 

@@ -7,7 +7,8 @@ from doorward.ports import Store
 from doorward.values.decision import Reason
 from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import WhenFull
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import slot
 
 IDENTITY_FULL = SlotsFull(Reason.SLOTS_IDENTITY)

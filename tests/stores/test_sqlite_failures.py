@@ -12,7 +12,7 @@ from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.ports import Store, StoreError
 from doorward.values.question import Slot
 from doorward.values.ticket import Ticket
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 from tests.stores.made import ban, digest, event, key, node, revocation, slot, ticket
 from tests.stores.neighbour import Neighbour
 from tests.stores.test_rates import RATE

@@ -12,7 +12,8 @@ from doorward.adapters.stores.sqlite import SqliteStore
 from doorward.adapters.stores.sqlite.migrating import migrate, prepare, shipped
 from doorward.ports import Store
 from doorward.values.ticket import SpentTicket
-from tests.stores.grounds import NOW, SqliteGround, StillClock
+from tests.stores.clock import NOW, StillClock
+from tests.stores.grounds import SqliteGround
 from tests.stores.made import acknowledgement, ban, digest, event, node, present, principal, revocation, ticket
 from tests.stores.test_rates import take
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from doorward.values.question import Slot, SlotsFull
 from doorward.values.rules import Rate
-from tests.stores.grounds import NOW, SqliteGround
+from tests.stores.clock import NOW
+from tests.stores.grounds import SqliteGround
 from tests.stores.made import slot, ticket
 from tests.stores.neighbour import Neighbour
 

@@ -5,7 +5,8 @@ from collections import Counter
 
 from doorward.ports import Store
 from doorward.values.ticket import SpentTicket, Ticket
-from tests.stores.grounds import NOW, Ground
+from tests.stores.clock import NOW
+from tests.stores.grounds import Ground
 from tests.stores.made import digest, principal, ticket
 
 

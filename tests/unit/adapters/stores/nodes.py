@@ -12,7 +12,7 @@ from doorward.ports import LogBehindError
 from doorward.service.withdrawals import Withdrawals
 from doorward.testing import FakeClock, FakeEntropy
 from doorward.values.revocation import Revocation
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 
 KEY = bytes(range(32))

@@ -10,7 +10,7 @@ from doorward.adapters.stores.sqlite.database import Database
 from doorward.adapters.stores.sqlite.rates import SqliteRates
 from doorward.ports import RateStore
 from doorward.values.rules import Rate
-from tests.stores.grounds import NOW, StillClock
+from tests.stores.clock import NOW, StillClock
 
 MOST = 50
 RATE = Rate(count=60, period=60.0, burst=5)

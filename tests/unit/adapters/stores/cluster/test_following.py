@@ -11,7 +11,7 @@ from doorward.adapters.stores.redis.notices import BansChanged
 from doorward.ports import LogBehindError, RefusedError, StoreError
 from doorward.values.principal import Identity
 from doorward.values.revocation import Revocation
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import acknowledgement, ban, revocation
 from tests.unit.adapters.stores.fake_redis import Durable, FakeRedis
 from tests.unit.adapters.stores.nodes import SIGNED, Node, Place, placed

@@ -4,7 +4,7 @@ import pytest
 
 from doorward.ports import LogBehindError
 from doorward.values.revocation import Revocation
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import revocation
 from tests.unit.adapters.stores.nodes import Node, Place
 

@@ -12,7 +12,7 @@ from doorward.adapters.stores.memory import MemoryStore
 from doorward.ports import StoreError
 from doorward.testing import FakeClock, FakeEntropy
 from doorward.values.revocation import Revocation
-from tests.stores.grounds import NOW
+from tests.stores.clock import NOW
 from tests.stores.made import node, present, revocation
 from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 from tests.unit.adapters.stores.nodes import KEY, turns
