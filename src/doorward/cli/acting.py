@@ -15,6 +15,8 @@ from doorward.cli.command import Exit, fail, loaded, warn
 
 if TYPE_CHECKING:
     from doorward.config.making import Opened
+    from doorward.service.operate import Revoked
+    from doorward.values.revocation import Effect, Target
 
 T = TypeVar("T")
 
@@ -78,6 +80,31 @@ async def record_or_warn(record: Awaitable[None]) -> None:
         warn(
             f"the audit in the store has no record of this command ({error}): the nodes' own records say what was done"
         )
+
+
+async def withdraw(
+    tools: "Opened", target: "Target", effect: "Effect", *, cause: str, counts_for: float, roles: tuple[str, ...] = ()
+) -> "Revoked":
+    """Write the revocation, wait for the nodes, and record what came of it. Raises StoreError."""
+    from doorward.service import operate
+    from doorward.values.ids import new_id
+
+    result = await operate.revoke(
+        tools.store,
+        tools.clock,
+        id=new_id(tools.entropy.bytes(16)),
+        target=target,
+        effect=effect,
+        cause=cause,
+        by=operator(),
+        counts_for=counts_for,
+        roles=roles,
+    )
+    said = operate.record_revocation(
+        tools.store, tools.clock, target=target, effect=effect, cause=cause, by=operator(), result=result
+    )
+    await record_or_warn(said)
+    return result
 
 
 def warn_if_alone(tools: "Opened", nodes: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, record_or_warn, table, want_holdable, warn_if_alone
+from doorward.cli.acting import act, instant, operator, record_or_warn, table, want_holdable, warn_if_alone, withdraw
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, warn
 
 if TYPE_CHECKING:
@@ -60,35 +60,13 @@ def close(
     Example: doorward connections close pW0Zb1CmQ4SmnW0kWkZr2A
     """
     from doorward.service import operate
-    from doorward.values.ids import new_id
     from doorward.values.revocation import Effect, Target, TargetKind
 
     want_holdable(ID=connection)
 
     async def work(tools: "Opened") -> "Revoked":
         target = Target(kind=TargetKind.CONNECTION, value=connection)
-        result = await operate.revoke(
-            tools.store,
-            tools.clock,
-            id=new_id(tools.entropy.bytes(16)),
-            target=target,
-            effect=Effect.CLOSE,
-            cause="operator",
-            by=operator(),
-            counts_for=3600.0,
-        )
-        await record_or_warn(
-            operate.record_revocation(
-                tools.store,
-                tools.clock,
-                target=target,
-                effect=Effect.CLOSE,
-                cause="operator",
-                by=operator(),
-                result=result,
-            )
-        )
-        return result
+        return await withdraw(tools, target, Effect.CLOSE, cause="operator", counts_for=operate.CLOSED_FOR)
 
     result = act(config, work, keys=False)
     if as_json:

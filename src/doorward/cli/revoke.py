@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, operator, record_or_warn, want_holdable, warn_if_alone, warn_if_strange
+from doorward.cli.acting import act, want_holdable, warn_if_alone, warn_if_strange, withdraw
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 
@@ -40,7 +40,6 @@ def revoke(
 
     from doorward.config.making import Opened, revocation_life
     from doorward.service import operate
-    from doorward.values.ids import new_id
     from doorward.values.principal import Identity
     from doorward.values.revocation import Effect, Target, TargetKind
 
@@ -73,27 +72,13 @@ def revoke(
     want_holdable(subject=subject, session=session, token=token, issuer=issuer, tenant=tenant, role=role, cause=cause)
 
     async def work(tools: Opened) -> operate.Revoked:
-        result = await operate.revoke(
-            tools.store,
-            tools.clock,
-            id=new_id(tools.entropy.bytes(16)),
-            target=target,
-            effect=Effect(effect),
+        result = await withdraw(
+            tools,
+            target,
+            Effect(effect),
             cause=cause,
-            by=operator(),
             counts_for=revocation_life(tools.rules),
             roles=tuple(role or ()),
-        )
-        await record_or_warn(
-            operate.record_revocation(
-                tools.store,
-                tools.clock,
-                target=target,
-                effect=Effect(effect),
-                cause=cause,
-                by=operator(),
-                result=result,
-            )
         )
         warn_if_alone(tools, result.nodes)
         warn_if_strange(tools, issuer)
