@@ -1,12 +1,11 @@
 """`doorward ban`: addresses and subjects that may not enter, until an instant."""
 
-from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, seconds, table, want_holdable, warn_if_strange
+from doorward.cli.acting import act, instant, operator, record_or_warn, seconds, table, want_holdable, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def add(
 
     Example: doorward ban add --address 203.0.113.9 --for 1h
     """
-    from doorward.service.administer import covers
-    from doorward.service.operate import record
+    from doorward.service import operate
     from doorward.values.audit import EventKind
     from doorward.values.ban import Ban
 
@@ -51,35 +49,33 @@ def add(
         fail("--issuer and --tenant go with --subject", code=Exit.USAGE)
     want_holdable(subject=subject, issuer=issuer, tenant=tenant, cause=cause)
     life = None if duration == "forever" else seconds(duration)
-    ban = Ban(
-        network=network,
-        subject=subject,
-        issuer=issuer,
-        tenant=tenant,
-        cause=cause,
-        made_at=0.0,
-        expires_at=None,
-        by=operator(),
-    )
 
     async def work(tools: "Opened") -> tuple[int, bool]:
         now = tools.clock.now()
         warn_if_strange(tools, issuer)
-        wanted = replace(ban, made_at=now, expires_at=None if life is None else now + life)
-        same = next((old for old in await tools.store.bans.all(now=now) if covers(old, wanted)), None)
-        if same is not None:
-            return same.id, False
-        id = await tools.store.bans.add(wanted)
-        whom = str(network) if network is not None else "subject"
-        await record(
-            tools.store,
-            tools.clock,
-            kind=EventKind.BAN,
-            by=ban.by,
-            subject=subject or "",
-            detail=f"ban {id} on {whom}: {cause}",
+        wanted = Ban(
+            network=network,
+            subject=subject,
+            issuer=issuer,
+            tenant=tenant,
+            cause=cause,
+            made_at=now,
+            expires_at=None if life is None else now + life,
+            by=operator(),
         )
-        return id, True
+        held, new = await operate.ban(tools.store, wanted, now=now)
+        if new:
+            whom = str(network) if network is not None else "subject"
+            said = operate.record(
+                tools.store,
+                tools.clock,
+                kind=EventKind.BAN,
+                by=wanted.by,
+                subject=subject or "",
+                detail=f"ban {held.id} on {whom}: {cause}",
+            )
+            await record_or_warn(said)
+        return held.id, new
 
     id, added = act(config, work, makes=True)
     typer.echo(f"ban {id} added" if added else f"ban {id} says so already")
@@ -114,15 +110,11 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
             ]
         )
         return
-    rows = [(str(ban.id), _whom(ban), ban.issuer or "any", ban.cause, instant(ban.expires_at)) for ban in found]
+    rows = [
+        (str(ban.id), ban.address or ban.subject or "", ban.issuer or "any", ban.cause, instant(ban.expires_at))
+        for ban in found
+    ]
     table(rows, "id", "whom", "issuer", "cause", "until (UTC)")
-
-
-def _whom(ban: "Ban") -> str:
-    if ban.network is None:
-        return ban.subject or ""
-    alone = ban.network.prefixlen == ban.network.max_prefixlen
-    return str(ban.network.network_address if alone else ban.network)
 
 
 @app.command("remove")
@@ -134,14 +126,16 @@ def remove(
     Example: doorward ban remove 3
     """
 
-    from doorward.service.operate import record
+    from doorward.service import operate
     from doorward.values.audit import EventKind
 
     async def work(tools: "Opened") -> bool:
         removed = await tools.store.bans.remove(id)
         if removed:
             detail = f"ban {id} removed"
-            await record(tools.store, tools.clock, kind=EventKind.BAN, by=operator(), detail=detail)
+            await record_or_warn(
+                operate.record(tools.store, tools.clock, kind=EventKind.BAN, by=operator(), detail=detail)
+            )
         return removed
 
     if not act(config, work):

@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 from doorward.core.auditing import MAX_TEXT, clean
 from doorward.ports import Entropy, PresentConnection, Store, StoreError
 from doorward.service import operate
-from doorward.service.operate import ANSWER_WITHIN, Revoked
+from doorward.service.operate import ANSWER_WITHIN, CLOSED_FOR, Revoked
 from doorward.service.overview import Overview, Survey
 from doorward.service.present import Present
 from doorward.service.watch import Watch
@@ -29,10 +29,6 @@ from doorward.values.revocation import Acknowledgement, Effect, Revocation, Targ
 T = TypeVar("T")
 
 SLICE: Final = 512
-CLOSED_FOR: Final = 3600.0
-"""Seconds for which a connection's id that was closed is refused: far longer than a ticket for it lives."""
-SAME_WITHIN: Final = 60.0
-"""Seconds: a ban that ends so little sooner is the same one, asked for twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +226,7 @@ class Administration:
 
     async def ban(self, wanted: Ban) -> tuple[Ban, bool]:
         """The ban, and whether it is new: one that says the same, for as long, is left alone."""
-        same = next((old for old in await self._store.bans.all(now=self.now) if covers(old, wanted)), None)
-        if same is not None:
-            return same, False
-        wanted = replace(wanted, cause=clean(wanted.cause, MAX_TEXT))
-        return replace(wanted, id=await self._store.bans.add(wanted)), True
+        return await operate.ban(self._store, wanted, now=self.now)
 
     async def unban(self, id: int) -> Ban | None:
         """Lift a ban. The one that there was, None where there is none."""
@@ -252,13 +244,6 @@ def id_of(key: str, *, of: str) -> str:
     """The revocation's id for the key that an administrator of this name chose. Nobody's key is the id of a revocation
     of another's, or of one that a node will make: whose id is known already is taken for done."""
     return new_id(hashlib.sha256(json.dumps(["idempotency-key", of, key]).encode()).digest()[:16])
-
-
-def covers(old: Ban, new: Ban) -> bool:
-    """Does `old` ban the same, for as long or longer?"""
-    if (old.network, old.subject, old.issuer, old.tenant) != (new.network, new.subject, new.issuer, new.tenant):
-        return False
-    return old.expires_at is None or (new.expires_at is not None and old.expires_at >= new.expires_at - SAME_WITHIN)
 
 
 def _same(held: Revocation, order: Order) -> bool:

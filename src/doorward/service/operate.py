@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from doorward.core.auditing import clean, to_json
+from doorward.core.auditing import MAX_TEXT, clean, to_json
 from doorward.core.auditing_revocations import revoked
 from doorward.core.permissions import effective
 from doorward.core.proving import digest
@@ -14,6 +14,7 @@ from doorward.core.revocation import can_be_held
 from doorward.core.timekeeping import instant_for_all
 from doorward.ports import Clock, Entropy, PresentNode, RefusedError, Store, StoreError, TokenSigner
 from doorward.values.audit import AuditEvent, EventKind, Outcome
+from doorward.values.ban import Ban
 from doorward.values.credential import Kind
 from doorward.values.ids import new_id
 from doorward.values.principal import Identity, Principal
@@ -25,6 +26,10 @@ from doorward.values.ticket import Ticket
 ANSWER_WITHIN: Final = 5.0
 LOOK_EVERY: Final = 0.005
 ACCESS_TYPE: Final = "at+jwt"
+CLOSED_FOR: Final = 3600.0
+"""Seconds for which a connection's id that was closed is refused: far longer than a ticket for it lives."""
+SAME_WITHIN: Final = 60.0
+"""Seconds: a ban that ends so little sooner is the same one, asked for twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,22 @@ def met_nobody(result: Revoked, *, target: Target, effect: Effect) -> str:
 
 def _count(nodes: int) -> str:
     return f"{nodes} node" if nodes == 1 else f"{nodes} nodes"
+
+
+async def ban(store: Store, wanted: Ban, *, now: float) -> tuple[Ban, bool]:
+    """The ban, and whether it is new: one that says the same, for as long, is left alone. Raises StoreError."""
+    same = next((old for old in await store.bans.all(now=now) if covers(old, wanted)), None)
+    if same is not None:
+        return same, False
+    wanted = replace(wanted, cause=clean(wanted.cause, MAX_TEXT))
+    return replace(wanted, id=await store.bans.add(wanted)), True
+
+
+def covers(old: Ban, new: Ban) -> bool:
+    """Does `old` ban the same, for as long or longer?"""
+    if (old.network, old.subject, old.issuer, old.tenant) != (new.network, new.subject, new.issuer, new.tenant):
+        return False
+    return old.expires_at is None or (new.expires_at is not None and old.expires_at >= new.expires_at - SAME_WITHIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,3 +18,11 @@ class Ban:
     expires_at: float | None
     by: str = ""
     id: int = 0
+
+    @property
+    def address(self) -> str | None:
+        """The network as text; of a single address, that address."""
+        if self.network is None:
+            return None
+        alone = self.network.prefixlen == self.network.max_prefixlen
+        return str(self.network.network_address if alone else self.network)

@@ -1,5 +1,7 @@
 """Commands that act on nobody say so: a store that is not there, and one that no gateway is running on."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,14 @@ def test_another_key_file_than_the_store_s_is_named(folder: Path) -> None:
     assert ran.exit_code == 2
     assert "doorward.key" in ran.output
     assert "doorward.db" in ran.output
+
+
+def test_what_can_not_be_recorded_was_still_done_and_is_said(folder: Path) -> None:
+    assert CliRunner().invoke(app, ["token", "issue", "alice"]).exit_code == 0
+    with closing(sqlite3.connect(folder / "doorward.db")) as connection:
+        connection.execute("DROP TABLE audit")
+    for command, said in ((["add", "--address", "203.0.113.9"], "ban 1 added"), (["remove", "1"], "ban 1 removed")):
+        ran = CliRunner().invoke(app, ["ban", *command])
+        assert ran.exit_code == 0, ran.output
+        assert said in ran.output
+        assert "the audit in the store has no record of this command" in ran.output

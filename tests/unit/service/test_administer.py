@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.ports import PresentConnection, PresentNode, StoreError
-from doorward.service.administer import Administration, Done, KeyTaken, Order, Page, covers, place_of
-from doorward.service.operate import Unheard
+from doorward.service.administer import Administration, Done, KeyTaken, Order, Page, place_of
+from doorward.service.operate import Unheard, covers
 from doorward.service.overview import Counts, Survey
 from doorward.service.present import Present
 from doorward.testing import START

@@ -84,11 +84,9 @@ def outcome(done: Done) -> models.Outcome:
 
 
 def ban(one: Ban) -> models.Ban:
-    network = one.network
-    alone = network is not None and network.prefixlen == network.max_prefixlen
     return models.Ban(
         id=one.id,
-        address=None if network is None else str(network.network_address if alone else network),
+        address=one.address,
         subject=one.subject,
         issuer=one.issuer,
         tenant=one.tenant,
