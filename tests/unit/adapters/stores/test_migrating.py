@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from doorward.adapters.stores.sqlite.migrating import Migration, migrate, prepare, shipped, statements
+from doorward.adapters.stores.migration import Migration
+from doorward.adapters.stores.sqlite.migrating import migrate, prepare, shipped, statements
 from doorward.ports import StoreError
 
 FIRST = Migration(1, "0001_first.sql", "CREATE TABLE one (a TEXT);\n")

@@ -5,13 +5,11 @@ find it done, and one that is killed half-way leaves the schema as it was.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib.resources import files
 from typing import Final
 
 import psycopg
 
+from doorward.adapters.stores.migration import Migration, migrations_in, missing
 from doorward.adapters.stores.postgres.connecting import OLDEST, Connection, Cut, told
 from doorward.adapters.stores.postgres.guarding import guard
 from doorward.ports import StoreError
@@ -34,28 +32,9 @@ _APPLIED: Final = "SELECT number, checksum FROM doorward_migrations"
 _NOTE: Final = "INSERT INTO doorward_migrations (number, name, checksum, applied_at) VALUES ($1, $2, $3, $4)"
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """`checksum` is SHA-256 of the text, in hexadecimal."""
-
-    number: int
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        return sha256(self.text.encode()).hexdigest()
-
-
 def shipped() -> Sequence[Migration]:
     """The migrations of this version, in order."""
-    folder = files("doorward.adapters.stores.postgres.migrations")
-    found = [
-        Migration(number=int(entry.name[:4]), name=entry.name, text=entry.read_text(encoding="utf-8"))
-        for entry in folder.iterdir()
-        if entry.name.endswith(".sql")
-    ]
-    return sorted(found, key=lambda migration: migration.number)
+    return migrations_in("doorward.adapters.stores.postgres.migrations")
 
 
 async def migrate(
@@ -66,7 +45,7 @@ async def migrate(
         async with Cut(connection, within=MIGRATE_WITHIN):
             # One that is up to date is not written to, and no lock is taken: every command opens it.
             schema, is_there = await _fit(connection)
-            if not is_there or _missing(await _applied(connection), migrations):
+            if not is_there or missing(await _applied(connection), migrations, of="the database"):
                 await _apply(connection, migrations, now=now, lock_within=lock_within)
             return schema
     except psycopg.errors.LockNotAvailable:
@@ -101,24 +80,11 @@ async def _applied(connection: Connection) -> dict[int, str]:
     return dict(rows)
 
 
-def _missing(applied: dict[int, str], migrations: Sequence[Migration]) -> list[Migration]:
-    """Raises StoreError when the schema is newer than this version, or was made by other migrations than these."""
-    newest = migrations[-1].number
-    if applied and max(applied) > newest:
-        raise StoreError(
-            f"the database has schema {max(applied)}, and this version of Doorward knows {newest}: run a newer one"
-        )
-    for migration in migrations:
-        if applied.get(migration.number, migration.checksum) != migration.checksum:
-            raise StoreError(f"the database was made by another {migration.name} than this version's")
-    return [migration for migration in migrations if migration.number not in applied]
-
-
 async def _apply(connection: Connection, migrations: Sequence[Migration], *, now: float, lock_within: float) -> None:
     async with connection.transaction():
         await connection.execute(_BEFORE.format(lock_within * 1000).encode(), prepare=False)
         await connection.execute(_LOCK, prepare=False)
         await connection.execute(_TABLE, prepare=False)
-        for migration in _missing(await _applied(connection), migrations):
+        for migration in missing(await _applied(connection), migrations, of="the database"):
             await connection.execute(migration.text.encode(), prepare=False)
             await connection.execute(_NOTE, (migration.number, migration.name, migration.checksum, now), prepare=False)

@@ -9,10 +9,11 @@ from threading import Event
 from time import monotonic
 from typing import Final, TypeVar
 
+from doorward.adapters.stores.migration import Migration
 from doorward.adapters.stores.sqlite.connecting import connect, create, is_busy, store_error
 from doorward.adapters.stores.sqlite.glance import Glance
 from doorward.adapters.stores.sqlite.lane import DEADLINE, Lane, Work
-from doorward.adapters.stores.sqlite.migrating import Migration, migrate, prepare, shipped
+from doorward.adapters.stores.sqlite.migrating import migrate, prepare, shipped
 from doorward.adapters.stores.sqlite.reader import QuickReader, Reader, Row
 from doorward.adapters.stores.sqlite.writer import Writer
 from doorward.ports import StoreError
