@@ -1,10 +1,11 @@
 """What a cluster stands on: one PostgreSQL for all tests here, with a database for each, and a Redis for each."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.integration.cluster.nodes import Cluster
 from tests.servers import postgres as postgres_server
 from tests.servers.postgres import Postgres
 from tests.servers.redis import RedisServer, running_redis
@@ -36,3 +37,13 @@ def database(postgres: Postgres) -> str:
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     with running_redis(tmp_path / "redis", options={"maxmemory-policy": "noeviction"}) as server:
         yield server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure on a cluster that a whole file shares tells what its nodes say; `clustered` does it for all others."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and isinstance(cluster, Cluster):
+        report.sections.append(("what the nodes say", cluster.story))
+    return report

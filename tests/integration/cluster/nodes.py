@@ -5,13 +5,11 @@ admitted, no ticket is spent twice, no place stays taken, every revocation is in
 """
 
 import asyncio
-import re
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from tests.integration.cluster.ledger import Ledger, Printed
+from tests.integration.cluster.node import Node, until
 from tests.integration.ports import free_port
-from tests.integration.running import ISSUER, OTHER_ISSUER, WITHIN, Backend, Client, Config, Gateway, Refused
+from tests.integration.running import ISSUER, OTHER_ISSUER, WITHIN, Backend, Client, Config, Refused
 from tests.servers.proxy import Proxy, proxied
 
 REVOKED = (4002, "doorward:revoked")
@@ -29,95 +29,6 @@ ROUTES: list[Config] = [
     {"path": "/few", "limits": {"connections_per_subject": FEW}},
     {"path": "/{rest*}"},
 ]
-_SUMMARY = re.compile(r"closed (\d+) connections? on (\d+) of (\d+) nodes? in \d+ ms")
-_SILENT = re.compile(r"no answer from ([^;\n]+)")
-_UNHEARD = re.compile(r"(\S+) not heard of for \d+ s")
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What `doorward revoke` said, and when it was called and had answered (monotonic)."""
-
-    code: int
-    text: str
-    begun: float
-    ended: float
-
-    @property
-    def figures(self) -> tuple[int, int, int]:
-        """(connections closed, nodes that answered, nodes)"""
-        found = _SUMMARY.search(self.text)
-        assert found, self.text
-        return int(found[1]), int(found[2]), int(found[3])
-
-    @property
-    def silent(self) -> list[str]:
-        found = _SILENT.search(self.text)
-        return found[1].split(", ") if found else []
-
-    @property
-    def unheard(self) -> list[str]:
-        return _UNHEARD.findall(self.text)
-
-    @property
-    def is_durable(self) -> bool:
-        return "not durable" not in self.text
-
-
-@dataclass
-class Ledger:
-    """What the cluster has promised so far."""
-
-    revoked: dict[str, str] = field(default_factory=dict)  # subject -> a token of before
-    answered: dict[str, list[tuple["Node", int]]] = field(default_factory=dict)  # subject -> nodes, as which process
-    spent: dict[str, int] = field(default_factory=dict)  # ticket -> how often it opened a connection
-
-
-class Node(Gateway):
-    """One of the cluster's. `to_redis` and `to_postgres` are its ways there."""
-
-    def __init__(self, cluster: "Cluster", name: str, **more: Any) -> None:
-        self.cluster = cluster
-        self.name = name
-        self.to_redis: Proxy | None = None
-        self.to_postgres: Proxy | None = None
-        folder = cluster.folder / name
-        folder.mkdir(parents=True)
-        key = folder / "doorward.key"
-        key.write_text(cluster.key)
-        key.chmod(0o600)
-        super().__init__(folder, cluster.backend, **more)
-
-    def _settings(self, routes: list[Config], more: Any) -> Config:
-        self.secrets = self.cluster.secrets
-        settings = super()._settings(routes, more)
-        settings["server"] |= {"node": self.name, "public_url": self.cluster.public_url}
-        settings["tokens"] = {"audience": "chat", **settings.get("tokens", {})}
-        return settings
-
-    def point_at(self, *, store: str, cluster: str) -> None:
-        self.settings["store"] = {**self.settings.get("store", {}), "url": store, "cluster_url": cluster}
-        if not cluster:
-            del self.settings["store"]["cluster_url"]
-        self.write()
-
-    @property
-    def redis_way(self) -> Proxy:
-        assert self.to_redis is not None
-        return self.to_redis
-
-    @property
-    def postgres_way(self) -> Proxy:
-        assert self.to_postgres is not None
-        return self.to_postgres
-
-    @property
-    def ways(self) -> list[Proxy]:
-        return [way for way in (self.to_redis, self.to_postgres) if way is not None]
-
-    @property
-    def lives(self) -> bool:
-        return self.process is not None and self.process.returncode is None
 
 
 class Cluster:
@@ -190,7 +101,7 @@ class Cluster:
         run = self.operator.command if by_process else self.operator.cli
         code, text = await run("revoke", "--subject", subject)
         printed = Printed(code, text, begun, time.monotonic())
-        if _SUMMARY.search(text):
+        if printed.is_done:
             self.ledger.revoked[subject] = token
             self.ledger.answered[subject] = [
                 (one, one.pid) for one in self.alive if one.name not in [*printed.silent, *printed.unheard]
@@ -229,13 +140,14 @@ class Cluster:
 
     async def until_admits(self, *nodes: Node) -> None:
         for node in nodes or self.alive:
-            await until(partial(self.admits, node), f"{node.name} admits")
+            await until(partial(self.admits, node), f"{node.name} admits", of=[node])
 
     async def until_counted(self) -> None:
         """Every node that lives has said so again: after a long outage a moment after it admits."""
 
         async def all_are_expected() -> bool:
-            return (await self.revoke(self.fresh("asked"))).figures[1:] == (len(self.alive), len(self.alive))
+            printed = await self.revoke(self.fresh("asked"))
+            return printed.is_done and printed.figures[1:] == (len(self.alive), len(self.alive))
 
         await until(all_are_expected, "all nodes are expected to answer")
 
@@ -243,7 +155,7 @@ class Cluster:
         """Seconds that it took."""
         begun = time.monotonic()
         for node in nodes:
-            await until(partial(self.refuses, node), f"{node.name} answers 503")
+            await until(partial(self.refuses, node), f"{node.name} answers 503", of=[node])
         return time.monotonic() - begun
 
     async def holds(self) -> None:
@@ -252,10 +164,10 @@ class Cluster:
         for ticket, times in self.ledger.spent.items():
             assert times == 1, f"a ticket was spent {times} times"
             for node in self.alive:
-                assert await node.status(f"/chat?ticket={ticket}") == 403, f"a spent ticket on {node.name}"
+                await self.stays_out(node, f"/chat?ticket={ticket}", why="a spent ticket")
         for subject, token in self.ledger.revoked.items():
             for node in self.alive:
-                assert await node.status(token=token) == 403, f"{subject} was revoked, and {node.name} admits"
+                await self.stays_out(node, token=token, why=f"{subject} was revoked")
         await until(self._all_logged, f"{set(self.ledger.revoked) - set(self.logged())} are in the log")
         logged = self.logged()
         assert all(logged.count(subject) == 1 for subject in self.ledger.revoked), f"once each: {logged}"
@@ -263,8 +175,11 @@ class Cluster:
             for node, pid in self.ledger.answered[subject]:
                 if node.lives and node.pid == pid:
                     await node.audited(kind="revocation", outcome="done", subject=subject)
-            assert any(node.events(kind="revocation", outcome="done", subject=subject) for node in self.nodes), subject
+            await until(partial(self._is_told, subject), f"{subject} is in an audit", of=self.nodes)
         await self.counts()
+
+    async def _is_told(self, subject: str) -> bool:
+        return any(node.events(kind="revocation", outcome="done", subject=subject) for node in self.nodes)
 
     async def _all_logged(self) -> bool:
         return set(self.ledger.revoked) <= set(self.logged())
@@ -278,11 +193,30 @@ class Cluster:
             for turn in range(FEW):
                 clients.append(await self.comes_in(self.alive[turn % len(self.alive)], token))
             for node in self.alive:
-                found = await node.try_connect("/few", token=token)
-                assert isinstance(found, Refused), f"one over the limit, on {node.name}"
-                assert (found.status, found.reason) == (429, "connection_limit"), found
+                await self.is_full(node, token)
             for client in clients:
                 await client.close()
+
+    async def is_full(self, node: Node, token: str) -> None:
+        """Who has all their places there has them on this node as well."""
+        await self.stays_out(node, "/few", token=token, why="one over the limit", as_=(429, "connection_limit"))
+
+    async def stays_out(
+        self, node: Node, path: str = "/chat", *, token: str | None = None, why: str, as_: tuple[int, str] | None = None
+    ) -> None:
+        """Refused, in the end by 403 or as `as_` says. A node that is slow to find a store may say 503 before; it lets
+        nobody in even once."""
+
+        async def is_refused() -> bool:
+            found = await node.try_connect(path, token=token)
+            assert isinstance(found, Refused), f"{why}, and {node.name} admits\n{node.story}"
+            if (found.status, found.reason) == (503, "unavailable"):
+                return False
+            said = found.status == 403 if as_ is None else (found.status, found.reason) == as_
+            assert said, f"{why}: {found}\n{node.story}"
+            return True
+
+        await until(is_refused, f"{node.name} can say of whom to refuse: {why}", of=[node])
 
     async def comes_in(self, node: Node, token: str, path: str = "/few") -> Client:
         """Once a place is free, since a connection that ended gives its back soon after; and once the stores are there,
@@ -294,23 +228,20 @@ class Cluster:
             if isinstance(client, Client):
                 found.append(client)
             else:
-                assert client.status in {429, 503}, client
+                assert client.status in {429, 503}, f"{client}\n{node.story}"
             return bool(found)
 
-        await until(entered, f"a place comes free on {node.name}")
+        await until(entered, f"a place comes free on {node.name}", of=[node])
         return found[0]
 
+    async def looks_in(self, node: Node, token: str, path: str = "/chat") -> None:
+        """Comes in, and leaves."""
+        client = await self.comes_in(node, token, path)
+        await client.close()
 
-async def until(true: Callable[[], Awaitable[bool]], what: str, within: float = WITHIN) -> None:
-    """Ask again and again, for what no event tells."""
-    try:
-        async with asyncio.timeout(within):
-            while True:
-                if await true():
-                    return
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(f"it never came to this: {what}") from None
+    @property
+    def story(self) -> str:
+        return "\n".join(node.story for node in self.nodes)
 
 
 async def all_revoked(clients: Sequence[Client], within: float = WITHIN) -> float:
@@ -372,7 +303,11 @@ async def clustered(
         if cluster.nodes and not at_once:
             await cluster[0].start()
         await asyncio.gather(*(node.start() for node in cluster.nodes if not node.lives))
-        yield cluster
+        try:
+            yield cluster
+        except Exception as error:
+            error.add_note(cluster.story)
+            raise
     for node in cluster.nodes:
         assert "Traceback" not in node.printed, f"{node.name}: {node.printed}"
 

@@ -94,10 +94,9 @@ async def _more_refusals(node: Node, than: int) -> bool:
 
 
 async def changes_nothing(
-    cluster: Cluster, redis: RedisServer, act: Callable[[bytes, str], None], *, told: bool, may_pause: bool = False
+    cluster: Cluster, redis: RedisServer, act: Callable[[bytes, str], None], *, told: bool
 ) -> None:
-    """After it everybody is where they were, the audit knows, and a true revocation works. A door may pause (503)."""
-    pauses = {503} if may_pause else set()
+    """After it everybody is where they were, the audit knows, and a true revocation works."""
     first = cluster.fresh("revoked-before")
     before = await cluster.revoke(first)
     assert before.code == 0, before.text
@@ -106,11 +105,11 @@ async def changes_nothing(
     counts = [len(refusals(node)) for node in cluster.nodes]
     act(newest(redis), subject)
     for node in cluster.nodes:
-        assert await node.status(token=cluster.token(subject)) in {101, *pauses}, "nobody has revoked that"
-        assert await node.status(token=cluster.ledger.revoked[first]) in {403, *pauses}
+        await cluster.looks_in(node, cluster.token(subject))
+        await cluster.stays_out(node, token=cluster.ledger.revoked[first], why=f"{first} was revoked before")
     if told:
         for node, count in zip(cluster.nodes, counts, strict=True):
-            await until(partial(_more_refusals, node, count), f"{node.name} has it in the audit")
+            await until(partial(_more_refusals, node, count), f"{node.name} has it in the audit", of=[node])
     await all_chat([*meant, *others])
     printed = await cluster.revoke(subject)
     assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
@@ -118,7 +117,7 @@ async def changes_nothing(
     await all_chat(others)
     await cluster.until_admits()
     for node in cluster.nodes:
-        assert await node.status(token=cluster.ledger.revoked[subject]) == 403
+        await cluster.stays_out(node, token=cluster.ledger.revoked[subject], why=f"{subject} was revoked")
     for client in others:
         await client.close()
 
@@ -144,9 +143,10 @@ async def test_a_replay(cluster, redis) -> None:
     printed = await cluster.revoke(subject)
     assert printed.code == 0, printed.text
     true = newest(redis)
-    moment = int(time.time()) + 1
+    moment = int(time.time()) + 2  # its instant is the newest that any node has, which may be a little ahead
     await asyncio.sleep(max(0.0, moment - time.time()))
-    inside = [await node.connect(token=cluster.token(subject, iat=moment)) for node in cluster.nodes]
+    token = cluster.token(subject, iat=moment)
+    inside = [await cluster.comes_in(node, token, "/chat") for node in cluster.nodes]
 
     def act(newer: bytes, meant: str) -> None:
         for _turn in range(50):
@@ -180,7 +180,7 @@ async def test_what_is_hurt_heals(hurt, cluster, redis) -> None:
         for command in hurt:
             redis.ask(*command)
 
-    await changes_nothing(cluster, redis, act, told=False, may_pause=True)
+    await changes_nothing(cluster, redis, act, told=False)
     redis.ask("DEL", KEPT)
 
 
@@ -202,7 +202,7 @@ async def test_a_revocation_that_the_stream_loses_is_in_the_log(cluster, redis) 
             assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
             await all_revoked(meant)
             for node in cluster.nodes:
-                assert await node.status(token=cluster.ledger.revoked[subject]) == 403
+                await cluster.stays_out(node, token=cluster.ledger.revoked[subject], why=f"{subject} was revoked")
     finally:
         ending.set()
         await erasing
@@ -220,7 +220,8 @@ async def test_an_answer_for_a_node_that_gave_none(cluster, redis) -> None:
         answered.cancel()
         await asyncio.wait([answered])
     assert answered.cancelled()
-    assert (printed.code, printed.silent) == (1, [silent.name]), printed.text
+    # where the command itself was slow it may be waited for no longer
+    assert (printed.code, [*printed.silent, *printed.unheard]) == (1, [silent.name]), printed.text
     await cluster.until_admits()
 
 
@@ -263,9 +264,9 @@ async def test_a_ticket_that_nobody_sold(cluster, redis) -> None:
         redis.ask("HSET", prefix + digest(code).hex(), *(change(part) if place % 2 and len(part) > 40 else part
                                                          for place, part in enumerate(held)))  # fmt: skip
         for node in cluster.nodes:
-            assert await node.status(f"/chat?ticket={code}") == 403
+            await cluster.stays_out(node, f"/chat?ticket={code}", why="a ticket that nobody sold")
     assert await cluster.spend(cluster[1], ticket) == 101
-    assert await cluster.spend(cluster[0], ticket) == 403
+    await cluster.stays_out(cluster[0], f"/chat?ticket={ticket}", why="a spent ticket")
 
 
 async def test_at_the_end_every_promise_holds(cluster) -> None:

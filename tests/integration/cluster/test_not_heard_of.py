@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.cluster.nodes import Cluster, Printed, all_chat, all_revoked, clustered, until
+from tests.integration.cluster.ledger import Printed
+from tests.integration.cluster.nodes import Cluster, all_chat, all_revoked, clustered, until
 from tests.servers.redis import RedisServer
 
 pytestmark = pytest.mark.servers

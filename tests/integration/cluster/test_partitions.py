@@ -103,7 +103,7 @@ async def obeys_for_long_without_redis(folder: Path, database: str, redis: Redis
             took.append(await all_revoked(victims[subject]) - printed.begun)
             assert printed.code == 0, printed.text
             assert await cluster.refuses(away)
-            assert await cluster.admits(cluster[0])
+            await cluster.until_admits(cluster[0])
         await all_chat(others)
         print(f"\ncall to the last close, past Redis: {', '.join(f'{one:.2f}' for one in took)} s")
         assert max(took) < REACHES_WITHIN
@@ -126,7 +126,7 @@ async def test_from_postgresql(fault: Fault, database: str, redis: RedisServer, 
         assert (printed.code, printed.figures) == (0, (4, 2, 2)), printed.text
         last = await all_revoked(victims)
         assert last - printed.begun < REACHES_WITHIN, "by the feed"
-        assert await cluster.admits(here)
+        await cluster.until_admits(here)
         assert await cluster.refuses(away)
         await all_chat(others)
         await obeys_again(cluster, away, away.postgres_way.flow)
@@ -146,7 +146,7 @@ async def test_from_both(database: str, redis: RedisServer, tmp_path: Path) -> N
         assert printed.silent == ["gw-2"], printed.text
         assert printed.figures[:2] == (2, 1)
         await all_revoked(victims[:2])
-        assert await cluster.admits(here)
+        await cluster.until_admits(here)
         # nothing reaches it: they keep their lease, as live_when_unavailable says
         await all_chat([*others, *victims[2:]])
 
@@ -238,7 +238,7 @@ async def test_a_store_that_takes_two_seconds(slow: str, database: str, redis: R
         assert max(seconds for _, seconds in answers) < 5 + noise.worst
         if slow == "redis":
             assert set(count) == {503}, "a handshake asks it, and its deadline is shorter"
-        assert took[175] < quick[25] * 3 + 0.05
+        assert took[175] < quick[25] * 3 + 0.05 + noise.worst
         assert took[-4] < 0.5 + noise.worst, "three of them may be this machine's"
         printed = await cluster.revoke("victim")
         last = await all_revoked(victims)

@@ -45,7 +45,7 @@ async def is_revoked_everywhere(folder: Path, *, nodes: int, by_process: bool = 
         print(f"\n{printed.text.splitlines()[0]}; the command took {printed.ended - printed.begun:.2f} s, and the last "
               f"client knew {last - printed.ended:+.3f} s after it")  # fmt: skip
         for node in reversed(cluster.nodes):
-            assert await cluster.spend(node, ticket) == 403, "bought before, and dead with its parent"
+            await cluster.stays_out(node, f"/chat?ticket={ticket}", why="bought before, and dead with its parent")
         await all_chat(others)
         printed = await cluster.revoke(subject)
         assert printed.code == 0, printed.text
@@ -92,8 +92,10 @@ async def one_round(cluster: Cluster, tools: Opened, turn: int, *, after: float)
     ended = time.monotonic()
     told = await withdrawing
     for other in cluster.nodes:
-        assert await other.status(token=token) == 403, "the way back"
+        await cluster.stays_out(other, token=token, why="the way back")
     if isinstance(found, Refused):
+        if (found.status, found.reason) == (503, "unavailable"):
+            return "a store was slow", ended - begun
         assert (found.status, found.reason) == (403, "refused")
         return "refused", ended - begun
     assert await found.closed() == REVOKED, "nobody survives it"
