@@ -88,7 +88,7 @@ KINDS = {
         Kind(
             "haproxy",
             "haproxy.cfg",
-            lambda proxy: (_binary("haproxy"), "-W", "-f", str(proxy.file)),
+            lambda proxy: (_binary("haproxy"), "-W", "-S", f"127.0.0.1:{proxy.admin_port}", "-f", str(proxy.file)),
             lambda proxy, text: text,
             lambda proxy: signal.SIGUSR2,
             ("[WARNING]  (", "[ALERT]"),
@@ -181,6 +181,9 @@ class Proxy:
         assert self._process is not None
         how = self.kind.reload(self)
         if isinstance(how, signal.Signals):
+            if self.kind.name == "haproxy":
+                async with asyncio.timeout(WITHIN):
+                    await self._master_hears()
             os.kill(self._process.pid, how)
             return
         telling = await asyncio.create_subprocess_exec(
@@ -188,6 +191,20 @@ class Proxy:
         )
         said, _ = await asyncio.wait_for(telling.communicate(), WITHIN)
         assert telling.returncode == 0, said.decode()
+
+    async def _master_hears(self) -> None:
+        """HAProxy's master overhears a signal until its loop runs, and its workers serve before that: not until it
+        answers on its own socket is it done with its start, or the last reload."""
+        while True:
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+                try:
+                    writer.write(b"show proc\n")
+                    if await reader.read(1):
+                        return
+                finally:
+                    writer.close()
+            await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
         """The whole group at once: nobody waits for a proxy's own end."""

@@ -249,7 +249,8 @@ async def test_live_sockets_survive_a_reload_of_the_proxy(kind, certificate, sou
 async def _is_of(way, source: str, generation: int) -> bool:
     client = await way.try_enter(way.gateway.token("asking"), source=source)
     if isinstance(client, Refused):
-        raise AssertionError(client)
+        assert client.status == 503, client  # a machine that is slow: everything else would be the reload's
+        return False
     header = client.socket.response.headers.get("Strict-Transport-Security")
     client.leave()
     return header == f"max-age={generation}"
