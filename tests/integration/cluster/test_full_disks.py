@@ -9,10 +9,11 @@ from subprocess import DEVNULL
 
 import psycopg
 import pytest
+from redis.exceptions import ResponseError
 
 from tests.integration.cluster.nodes import Cluster, all_chat, all_revoked, clustered, until
 from tests.servers.postgres import Postgres
-from tests.servers.redis import RedisServer
+from tests.servers.redis import RedisServer, running_redis
 from tests.unit.adapters.audit.following import follow
 
 pytestmark = pytest.mark.servers
@@ -106,6 +107,55 @@ async def test_of_postgresql_alone(postgres: Postgres, database: str, tmp_path: 
         printed = await cluster.revoke("spared")
         assert (printed.code, printed.figures) == (0, (2, 2, 2)), printed.text
         await all_revoked(spared)
+        await all_chat(others)
+        await cluster.holds()
+
+
+@pytest.fixture
+def saving(tmp_path: Path) -> Iterator[RedisServer]:
+    """One that keeps what it holds on disk, and takes no write once it can't."""
+    options = {
+        "maxmemory-policy": "noeviction",
+        "save": "3600 1",
+        "stop-writes-on-bgsave-error": "yes",
+        "enable-protected-configs": "yes",
+    }
+    with running_redis(tmp_path / "saving", options=options) as server:
+        yield server
+
+
+async def saves(redis: RedisServer, *, to: Path) -> None:
+    """It tries to save there, and knows whether it could."""
+    redis.ask("CONFIG", "SET", "dir", str(to))
+    redis.ask("BGSAVE")
+
+    async def is_done() -> bool:
+        return b"rdb_bgsave_in_progress:0" in redis.ask("INFO", "persistence")
+
+    await until(is_done, "it has tried to save")
+
+
+async def test_of_redis(database: str, saving: RedisServer, tmp_path: Path) -> None:
+    """It answers that it can't write (MISCONF), and reads on."""
+    async with clustered(tmp_path / "nodes", nodes=2, store_url=database, cluster_url=saving.url) as cluster:
+        others, victims = await cluster.bystanders(), await cluster.inside("victim")
+        buyer = cluster.token("buyer")
+        tickets = [(await cluster[0].buy(buyer))["ticket"] for _ in range(2)]
+        assert await cluster.spend(cluster[1], tickets[0]) == 101
+        await saves(saving, to=Path("/proc"))  # where nobody makes a file
+        with pytest.raises(ResponseError, match="MISCONF"):
+            saving.ask("SET", "doorward:test", "1")
+        await cluster.until_refuses(*cluster.nodes)
+        for node in cluster.nodes:
+            assert await node.status(f"/chat?ticket={tickets[0]}") in {403, 503}
+        printed = await cluster.revoke("victim")
+        assert (printed.code, printed.figures) == (0, (4, 2, 2)), printed.text
+        await all_revoked(victims)
+        await all_chat(others)
+        await saves(saving, to=saving.folder)
+        await cluster.until_admits()
+        answers = {await cluster.spend(node, tickets[1]) for node in cluster.nodes}
+        assert answers <= {101, 403}, answers
         await all_chat(others)
         await cluster.holds()
 
