@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.architecture.source import PACKAGE, modules, tree
@@ -36,24 +37,22 @@ REASONS = {
 }
 
 
-def begun() -> Iterator[tuple[str, str, ast.Call]]:
+@cache
+def begun() -> tuple[tuple[str, str, ast.Call], ...]:
     """(place, line, call) of everything in src/doorward that goes on beside the one who began it."""
-    for path in modules():
-        yield from _begun(path)
+    return tuple(found for path in modules() for found in _begun(path))
 
 
 def _begun(path: Path) -> Iterator[tuple[str, str, ast.Call]]:
     where = str(path.relative_to(PACKAGE))
-
-    def within(node: ast.AST, names: tuple[str, ...]) -> Iterator[tuple[str, str, ast.Call]]:
+    left: list[tuple[ast.AST, tuple[str, ...]]] = [(tree(path), ())]
+    while left:
+        node, names = left.pop()
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             names = (*names, node.name)
         if isinstance(node, ast.Call) and _name(node.func) in BEGINS:
             yield f"{where} {'.'.join(names)}", f"{where}:{node.lineno}", node
-        for child in ast.iter_child_nodes(node):
-            yield from within(child, names)
-
-    yield from within(tree(path), ())
+        left.extend((child, names) for child in ast.iter_child_nodes(node))
 
 
 def _name(node: ast.expr) -> str:

@@ -4,6 +4,7 @@ That its blocks do what they say is tests/integration/test_readme.py's to show.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def text(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", text(page), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
@@ -47,6 +49,7 @@ def test_every_page_is_in_the_index() -> None:
     assert sorted(map(name, pages - linked - set(indexes))) == []
 
 
+@cache
 def options() -> dict[str, set[str]]:
     """Every command by its words, with its options."""
     found: dict[str, set[str]] = {}

@@ -21,8 +21,9 @@ HOSTS = [
     "proxy|golang|org",
 ]
 FOLDERS = ["work", "root", "opt/wheels", "opt/pypi"]
+# Each begins with a letter of its own: looking back from behind the slash is ten times faster than from before it.
 LOCAL = re.compile(
-    "|".join([host.replace("|", r"\.") for host in HOSTS] + [rf"(?<![\w.~$/}}-])/{folder}/" for folder in FOLDERS])
+    "|".join([host.replace("|", r"\.") for host in HOSTS] + [rf"/(?<![\w.~$/}}-]/){folder}/" for folder in FOLDERS])
 )
 
 PIN = re.compile(r"[a-z0-9-]+(\[[a-z0-9,-]+\])?==[0-9][^\s;]*( ; [^\\]+)? \\")
@@ -37,6 +38,8 @@ def test_nothing_names_a_machine_or_a_registry() -> None:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
+        if not LOCAL.search(text):
+            continue  # the usual case, and much faster than line by line
         found += [
             f"{name(path)}:{number}: {match.group()}"
             for number, line in enumerate(text.splitlines(), start=1)

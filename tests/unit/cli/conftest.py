@@ -1,12 +1,17 @@
 """The program in a folder of its own, with none of our environment."""
 
 import os
+import sys
 from dataclasses import dataclass
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from doorward.cli import app
+
+PROGRAM = get_command(app)
+"""Made once: the runner's own `invoke` makes it anew for each command, and most commands take less than that."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,13 @@ def doorward(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str, stdin: str = "", **environment: str) -> Said:
-        result = CliRunner().invoke(app, list(words), env=environment, input=stdin)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        with CliRunner().isolation(input=stdin, env=environment) as (out, err, _):
+            with pytest.raises(SystemExit) as ended:
+                PROGRAM.main(list(words), prog_name="doorward")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            texts = [stream.getvalue().decode(errors="replace") for stream in (out, err)]
+        assert isinstance(ended.value.code, int)
+        return Said(ended.value.code, *texts)
 
     return run

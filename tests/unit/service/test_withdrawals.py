@@ -139,11 +139,11 @@ async def test_learning_many_of_one_target_copies_none_of_them_for_each_other() 
     """60,000 of one subject took two minutes: each made a copy of all before it."""
     it = Learning()
     began = time.process_time()
-    await it.hear(*(revocation(place, f"id{place}") for place in range(1, 30_001)))
-    await it.hear(*(revocation(0, f"late{place}") for place in range(30_000)))
-    await it.hear(*(revocation(30_001 + place, f"late{place}") for place in range(30_000)))
-    assert len(it.known()) == 60_000
-    assert time.process_time() - began < 10
+    await it.hear(*(revocation(place, f"id{place}") for place in range(1, 10_001)))
+    await it.hear(*(revocation(0, f"late{place}") for place in range(10_000)))
+    await it.hear(*(revocation(10_001 + place, f"late{place}") for place in range(10_000)))
+    assert len(it.known()) == 20_000
+    assert time.process_time() - began < 5
 
 
 async def test_without_an_id_the_place_in_the_log_tells_them_apart() -> None:

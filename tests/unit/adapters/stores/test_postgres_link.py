@@ -7,6 +7,7 @@ import pytest
 
 from doorward.adapters.stores.postgres.link import Link
 from doorward.ports import StoreError
+from tests.unit.leaping import leaping
 
 
 class Place:
@@ -41,6 +42,7 @@ async def link(bugs: int, told: list[str]) -> Link:
     return made
 
 
+@leaping
 async def test_a_connection_with_a_bug_of_ours_fails_that_call_and_takes_the_next() -> None:
     told: list[str] = []
     only = await link(1, told)
@@ -54,6 +56,7 @@ async def test_a_connection_with_a_bug_of_ours_fails_that_call_and_takes_the_nex
         await only.close()
 
 
+@leaping
 async def test_the_probe_goes_on_after_a_bug_of_ours() -> None:
     told: list[str] = []
     only = await link(0, told)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from doorward.adapters.stores.postgres.listening import Listener
+from tests.unit.leaping import leaping
 
 
 class Connection:
@@ -47,6 +48,7 @@ class Link:
         self.told.append((where, str(error)))
 
 
+@leaping
 async def test_a_bug_is_told_and_the_listening_begun_anew() -> None:
     link = Link(ZeroDivisionError("a bug"), None)
     listener = Listener(link, within=1.0)  # type: ignore[arg-type]

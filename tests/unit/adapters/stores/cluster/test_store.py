@@ -16,6 +16,7 @@ from tests.stores.clock import NOW
 from tests.stores.made import node, present, revocation
 from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 from tests.unit.adapters.stores.nodes import KEY, turns
+from tests.unit.leaping import leaping
 
 
 class Unwritten(list[str]):
@@ -245,6 +246,7 @@ class Once:
 
 
 @pytest.mark.parametrize("loop", ["durable log", "feed", "refused entries"])
+@leaping
 async def test_no_background_work_ends_by_a_bug_of_ours(redis: FakeRedis, durable: Durable, loop: str) -> None:
     """And telling of it fails as well (Whole): standard error may be gone."""
     whole = Whole(redis, durable)
