@@ -43,7 +43,6 @@ def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Pa
     import shutil
     import socket
     import tempfile
-    from ipaddress import ip_address
     from pathlib import Path
 
     from doorward.adapters.audit.console import masked
@@ -51,6 +50,7 @@ def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Pa
     from doorward.adapters.gateway.parts import GatewayParts, Where
     from doorward.config.assemble import Assembly
     from doorward.config.config import Form
+    from doorward.config.grammar import bracketed
     from doorward.config.load import load
     from doorward.service.noting import unfailing
 
@@ -77,15 +77,8 @@ def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Pa
 
     def opened(gateway: Where, admin: Where) -> None:
         scheme = "https" if found.tls is not None else "http"
-        note(f"{node}: gateway on {scheme}://{_place(gateway)}, admin on http://{_place(admin)}, process {process}")
-
-    def _place(where: Where) -> str:
-        host, port = where
-        try:
-            host = f"[{host}]" if ip_address(host).version == 6 else host
-        except ValueError:
-            return f"{host}:{port}"
-        return f"{host}:{port}"
+        front, back = (f"{bracketed(host)}:{port}" for host, port in (gateway, admin))
+        note(f"{node}: gateway on {scheme}://{front}, admin on http://{back}, process {process}")
 
     try:
         code = serve_parts(
