@@ -1,14 +1,12 @@
 """Rates as rows, decided in one call on the row's own lock, so that parallel nodes count as one (RAT-03).
 
-The time is the server's, one clock for all nodes; at most `most` keys (RAT-04). A place is known by a digest: what a
-peer sends as its name may be longer than an index takes.
+The time is the server's, one clock for all nodes; at most `most` keys (RAT-04).
 """
 
-import json
-from hashlib import sha256
 from math import inf
 from typing import Final
 
+from doorward.adapters.stores.postgres.digests import digest_of
 from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.terms import RATE_KEYS
 from doorward.core.rates import pace
@@ -32,7 +30,7 @@ class PostgresRates:
         if cost > rate.burst:
             return inf
         interval, window = pace(rate)
-        place = sha256(json.dumps((name, key)).encode()).digest()
+        place = digest_of(name, key)
         at = now if self._own_time else None
         row = await self._link.one(_TAKE, (place, cost, interval, window, interval * rate.burst, self._most, at))
         wait = row[0]

@@ -5,10 +5,9 @@ cut off) or more (a crash took back what was not flushed yet), the next beat say
 """
 
 import asyncio
-import json
-from hashlib import sha256
 from typing import Final
 
+from doorward.adapters.stores.postgres.digests import digest_of
 from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.terms import SLOT_LEASE
 from doorward.ports import StoreError
@@ -56,7 +55,7 @@ class PostgresSlots:
     async def take(self, question: TakeSlot, *, now: float) -> Slot | SlotsFull:
         await self._settled()
         connection = question.connection
-        identity = sha256(json.dumps(question.identity).encode()).digest()
+        identity = digest_of(*question.identity)
         self._owed.discard(connection)
         self._held.pop(connection, None)
         self._being_taken.add(connection)

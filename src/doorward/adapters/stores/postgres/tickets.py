@@ -4,10 +4,9 @@ It is committed with the disk's flush: a spent ticket stays spent when the serve
 that is forgotten is refused.
 """
 
-import json
-from hashlib import sha256
 from typing import Final
 
+from doorward.adapters.stores.postgres.digests import digest_of
 from doorward.adapters.stores.postgres.link import Link
 from doorward.adapters.stores.rows import principal_text, spent_ticket_of, ticket_of
 from doorward.ports import Clock
@@ -28,12 +27,11 @@ class PostgresTickets:
         self._clock = clock
 
     async def put(self, ticket: Ticket, *, most: int) -> None:
-        owner = (*ticket.principal.identity, ticket.principal.session)
         await self._link.ask(
             _PUT,
             (
                 ticket.digest,
-                sha256(json.dumps(owner).encode()).digest(),
+                digest_of(*ticket.principal.identity, ticket.principal.session),
                 principal_text(ticket.principal),
                 ticket.connection,
                 ticket.issued_at,
