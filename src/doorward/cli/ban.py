@@ -97,7 +97,7 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
             [
                 {
                     "id": ban.id,
-                    "address": str(ban.network) if ban.network is not None else None,
+                    "address": ban.address,
                     "subject": ban.subject,
                     "issuer": ban.issuer,
                     "tenant": ban.tenant,

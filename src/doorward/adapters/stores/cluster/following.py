@@ -18,6 +18,7 @@ from doorward.adapters.stores.cluster.sharing import Sharing
 from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
 from doorward.ports import Clock, Entropy, LogBehindError, Store, StoreError
+from doorward.service.chance import fraction
 from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
@@ -260,8 +261,9 @@ class Following:
         ends = self._clock.now() + FORGOTTEN_WITHIN
         for sequence in sorted({*numbers, *there}):
             known = self._tail.get(sequence)
-            differs = known is not None and there.get(sequence) != known.id
-            if differs and (sequence in there or self._tail[sequence].expires_at > ends):
+            if known is None or there.get(sequence) == known.id:
+                continue
+            if sequence in there or known.expires_at > ends:
                 self._set_back = SET_BACK.format(sequence)
 
     async def _go_by_the_log(self) -> None:
@@ -302,7 +304,7 @@ class Following:
         """Read the durable log once a second and try again what is not durable, until cancelled."""
         self._polls = True
         while True:
-            await asyncio.sleep(POLL_EVERY * (0.8 + self._entropy.bytes(1)[0] / 640))
+            await asyncio.sleep(POLL_EVERY * (0.8 + 0.4 * fraction(self._entropy)))
             await self.poll()
 
     async def poll(self) -> None:

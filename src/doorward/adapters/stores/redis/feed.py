@@ -14,6 +14,7 @@ from doorward.adapters.stores.redis.call import Argument
 from doorward.adapters.stores.redis.notices import Notice, NoticeError, Notices
 from doorward.adapters.stores.redis.script import Script, script
 from doorward.ports import Entropy, StoreError
+from doorward.service.chance import fraction
 from doorward.values.revocation import Acknowledgement, Revocation
 
 STREAM: Final = "doorward:{f}:feed"
@@ -191,7 +192,7 @@ class RedisFeed:
                 except StoreError:
                     # the link tells of it to whoever asks: here only the quickest word is missing
                     wake()
-                    await asyncio.sleep(pause * (0.5 + self._entropy.bytes(1)[0] / 512))
+                    await asyncio.sleep(pause * (0.5 + fraction(self._entropy) / 2))
                     pause = min(pause * 2, AGAIN_AT_MOST)
         finally:
             await reader.close()
