@@ -28,6 +28,14 @@ _PLACEHOLDER = re.compile(r"\{(token|token64|ticket|repeat):([^{}]*)\}")
 _INSTANT = re.compile(r"now([+-][0-9]+(?:\.[0-9]+)?)?")
 
 
+@lru_cache
+def _rules(folder: Path) -> Rules:
+    tree = tomllib.loads((folder / "doorward.toml").read_text(encoding="utf-8"))
+    draft = validate(tree)
+    assert not draft.faults, draft.faults
+    return rules_of(Settling(draft.settings, folder).config(file=None, open_files=20000, locations=Locations()))
+
+
 @dataclass(frozen=True)
 class Base:
     """A configuration, the handshake that it lets in, and what every vector on it may name."""
@@ -47,11 +55,7 @@ class Base:
 
     def rules(self) -> Rules:
         """What its configuration means. Keys that are not built yet count: the core judges them all the same."""
-        tree = tomllib.loads((self.folder / "doorward.toml").read_text(encoding="utf-8"))
-        draft = validate(tree)
-        assert not draft.faults, draft.faults
-        config = Settling(draft.settings, self.folder).config(file=None, open_files=20000, locations=Locations())
-        return rules_of(config)
+        return _rules(self.folder)
 
 
 @dataclass(frozen=True)
