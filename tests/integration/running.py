@@ -435,17 +435,19 @@ class Gateway:
     def tell(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    async def stand_still(self) -> None:
-        """SIGSTOP, between two writes: whoever is stopped inside one holds the store's lock, and nobody can write."""
+    async def stand_still(self, worker: int | None = None) -> None:
+        """SIGSTOP, between two writes: whoever is stopped inside one holds the store's lock, and nobody can write.
+        `worker` is the pid of one of several."""
+        pid = self.pid if worker is None else worker
 
         async def stopped() -> bool:
-            return _states(self.pid) == {"T"}
+            return _states(pid) == {"T"}
 
         async def at_rest() -> bool:
-            self.tell(signal.SIGSTOP)
+            os.kill(pid, signal.SIGSTOP)
             await self.until(stopped)
             if not self._may_be_written():
-                self.tell(signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
                 return False
             return True
 

@@ -60,6 +60,20 @@ class Node(Gateway):
     def lives(self) -> bool:
         return self.process is not None and self.process.returncode is None
 
+    async def buy(self, token: str, path: str | None = None) -> dict[str, Any]:
+        """Once the stores are there, for which a busy machine may take its time."""
+        found: list[dict[str, Any]] = []
+
+        async def sold() -> bool:
+            answer = await self.post("/auth/ticket", {} if path is None else {"path": path}, token=token)
+            assert answer.status_code in {201, 503}, answer.text
+            if answer.status_code == 201:
+                found.append(answer.json())
+            return bool(found)
+
+        await until(sold, f"{self.name} sells a ticket", of=[self])
+        return found[0]
+
     @property
     def story(self) -> str:
         """For whoever reads of a failure: whom it refused last, and what it has printed."""

@@ -20,13 +20,28 @@ pytestmark = pytest.mark.servers
 
 # A segment of PostgreSQL's own log is as long as this, and goes on being written; a table that is longer can't grow.
 MOST = 16 * 1024 * 1024
-# Rows that nobody sees, for they are rolled back; the next one has to go behind them.
-BLOAT = """
-BEGIN;
+# Rows that nobody sees, for they are not committed; the next one has to go behind them. Rolled back they would make
+# room as soon as a node swept the table.
+ROW = """
 INSERT INTO doorward_revocations
 SELECT 1000000000 + n, 'bloat-' || n, 'identity', 'bloat', NULL, NULL, 0, 'close', repeat('x', {wide}), 0, '', '[]'
-FROM generate_series(1, 20000) AS n;
-ROLLBACK
+"""
+SWEEP = b"SELECT doorward_sweep(NULL, 256, 3600, 3600, 3600)"  # as each node does every ten seconds
+MANY = 20_000
+BLOAT = f"{ROW.format(wide=1000)} FROM generate_series(1, {MANY}) AS n"
+# One by one, so that only the one for which there is no room is taken back.
+FILL = f"""
+DO $$
+BEGIN
+    FOR n IN {MANY + 1}..10 * {MANY} LOOP
+        BEGIN
+            {ROW.format(wide=0)};
+        EXCEPTION WHEN internal_error OR io_error OR disk_full THEN
+            RETURN;
+        END;
+    END LOOP;
+    RAISE 'there is room still';
+END $$
 """
 
 
@@ -56,16 +71,17 @@ def no_file_grows_beyond(pids: Callable[[], list[int]], most: int, *, owner: Pat
 @contextmanager
 def full(postgres: Postgres, cluster: Cluster) -> Iterator[None]:
     """Not one revocation more goes into the table."""
-    with postgres.connect(cluster.store_url) as connection:
-        connection.execute(BLOAT.format(wide=1000).encode())
-    with no_file_grows_beyond(postgres.pids, MOST, owner=postgres.data):
-        for wide in (1000, 0):  # into what is left of its pages
-            with (
-                postgres.connect(cluster.store_url) as connection,
-                pytest.raises(psycopg.Error, match="too large"),
-            ):
-                connection.execute(BLOAT.format(wide=wide).encode())
-        yield
+    with postgres.connect(cluster.store_url) as filling:
+        filling.execute("BEGIN")
+        filling.execute(BLOAT.encode())
+        with no_file_grows_beyond(postgres.pids, MOST, owner=postgres.data):
+            filling.execute(FILL.encode())  # what is left of its pages
+            with postgres.connect(cluster.store_url) as another:
+                another.execute(SWEEP)
+                with pytest.raises(psycopg.Error, match="too large"):
+                    another.execute(f"{ROW.format(wide=0)} FROM (VALUES (0)) AS one(n)".encode())
+            yield
+        filling.execute("ROLLBACK")
 
 
 async def test_of_postgresql_behind_redis(
