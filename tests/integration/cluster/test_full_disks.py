@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL
 
-import psycopg
 import pytest
 from redis.exceptions import ResponseError
 
@@ -20,24 +19,25 @@ pytestmark = pytest.mark.servers
 
 # A segment of PostgreSQL's own log is as long as this, and goes on being written; a table that is longer can't grow.
 MOST = 16 * 1024 * 1024
-# Rows that nobody sees, for they are not committed; the next one has to go behind them. Rolled back they would make
-# room as soon as a node swept the table.
+# Rows that nobody sees, for they are not committed; the next one has to go behind them.
 ROW = """
 INSERT INTO doorward_revocations
 SELECT 1000000000 + n, 'bloat-' || n, 'identity', 'bloat', NULL, NULL, 0, 'close', repeat('x', {wide}), 0, '', '[]'
 """
-SWEEP = b"SELECT doorward_sweep(NULL, 256, 3600, 3600, 3600)"  # as each node does every ten seconds
 MANY = 20_000
 BLOAT = f"{ROW.format(wide=1000)} FROM generate_series(1, {MANY}) AS n"
-# One by one, so that only the one for which there is no room is taken back.
+# One by one, so that only the one for which there is no room is taken back. Another error is that of a page that had to
+# make way in memory, and says nothing of room: once it was taken for that, and a revocation found some.
 FILL = f"""
 DO $$
 BEGIN
     FOR n IN {MANY + 1}..10 * {MANY} LOOP
         BEGIN
             {ROW.format(wide=0)};
-        EXCEPTION WHEN internal_error OR io_error OR disk_full THEN
-            RETURN;
+        EXCEPTION WHEN OTHERS THEN
+            IF SQLERRM LIKE 'could not extend file%' THEN
+                RETURN;
+            END IF;
         END;
     END LOOP;
     RAISE 'there is room still';
@@ -76,10 +76,6 @@ def full(postgres: Postgres, cluster: Cluster) -> Iterator[None]:
         filling.execute(BLOAT.encode())
         with no_file_grows_beyond(postgres.pids, MOST, owner=postgres.data):
             filling.execute(FILL.encode())  # what is left of its pages
-            with postgres.connect(cluster.store_url) as another:
-                another.execute(SWEEP)
-                with pytest.raises(psycopg.Error, match="too large"):
-                    another.execute(f"{ROW.format(wide=0)} FROM (VALUES (0)) AS one(n)".encode())
             yield
         filling.execute("ROLLBACK")
 
