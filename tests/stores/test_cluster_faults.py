@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,13 @@ async def test_a_ban_counts_after_the_database_was_made_anew(postgres: Postgres,
     assert await withdrawals.ban_on_identity(who, now=NOW) is not None
 
 
+async def lets_nobody_in_any_more(node: Store) -> bool:
+    """It says that it must be started again. On a busy machine it may first say that a store is slow; never nothing."""
+    with pytest.raises(LogBehindError) as behind:
+        await node.revocations.read(after=0)
+    return "Start this node again" in str(behind.value)
+
+
 async def test_one_that_got_the_number_of_one_that_a_failover_lost_is_acted_on(
     postgres: Postgres, nodes: Nodes
 ) -> None:
@@ -247,8 +255,7 @@ async def test_one_that_got_the_number_of_one_that_a_failover_lost_is_acted_on(
     assert await a.revocations.append(revocation(id="trudy")) == 4
     for node in (a, b):
         await knows(node, "mallory", "trudy")
-        with pytest.raises(LogBehindError, match="Start this node again"):
-            await node.revocations.read(after=0)
+        await until(partial(lets_nobody_in_any_more, node))
 
 
 async def test_what_postgresql_refuses_is_refused_and_told_to_nobody(nodes: Nodes) -> None:
