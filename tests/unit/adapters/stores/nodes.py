@@ -13,6 +13,7 @@ from doorward.service.withdrawals import Withdrawals
 from doorward.testing import FakeClock, FakeEntropy
 from doorward.values.revocation import Revocation
 from tests.stores.clock import NOW
+from tests.stores.made import revocation
 from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 
 KEY = bytes(range(32))
@@ -69,6 +70,20 @@ class Node:
         except LogBehindError:
             return self.known
         return self.known
+
+
+def one(name: str, **more: object) -> Revocation:
+    """Whose id is its name."""
+    return revocation(name, id=name, **more)
+
+
+async def two(place: Place) -> tuple[Node, Node]:
+    """That have both found nothing, and settled on it."""
+    a, b = place.node(), place.node()
+    for node in (a, b):
+        await node.asks()
+        await node.asks()
+    return a, b
 
 
 def placed(revocation: Revocation, sequence: int) -> Revocation:

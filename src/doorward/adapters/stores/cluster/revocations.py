@@ -13,6 +13,8 @@ from doorward.values.revocation import Acknowledgement, Revocation
 
 ASK_DURABLE_EVERY: Final = 0.1
 """Seconds. Answers lie there only from nodes that do not reach Redis."""
+ACT_AFTER: Final = 1.0
+"""Seconds that the durable log may take before all are told meanwhile: whoever asks may be more patient than that."""
 
 
 class ClusterRevocations:
@@ -29,13 +31,21 @@ class ClusterRevocations:
         """Raises RefusedError for what can't be held, before anybody is told: nothing would ever make it durable."""
         if not can_be_held(revocation):
             raise RefusedError("a revocation whose texts are too long, or no text, can't be held")
+        appending = asyncio.ensure_future(self._durable.append(revocation))
+        is_kept = False
         try:
-            sequence = await self._durable.append(revocation)
+            done, _ = await asyncio.wait({appending}, timeout=ACT_AFTER)
+            if not done:
+                is_kept = await self._kept_meanwhile(revocation)
+            sequence = await appending
         except RefusedError:
             raise
         except StoreError as error:
-            await self._keep(revocation, error)
+            if not is_kept:
+                await self._keep(revocation, error)
             return 0
+        finally:
+            appending.cancel()
         try:
             placed = await self._following.as_it_stands(replace(revocation, sequence=sequence))
             if placed is not None and placed.id:
@@ -46,6 +56,15 @@ class ClusterRevocations:
             self._following.doubt()
             self._note(f"revocation {revocation.id} is durable and could not be published: {error}")
         return sequence
+
+    async def _kept_meanwhile(self, revocation: Revocation) -> bool:
+        """The durable log is slow: all act by now, and the log takes it once, whoever tells it."""
+        try:
+            await self._keep(revocation, StoreError(f"no answer from the durable log within {ACT_AFTER:g} s"))
+        except StoreError as error:
+            self._note(f"revocation {revocation.id} waits for the durable log: {error}")
+            return False
+        return True
 
     async def _keep(self, revocation: Revocation, away: StoreError) -> None:
         """Raises StoreError where it would be lost: nobody to tell, or no id by which it could be tried again."""

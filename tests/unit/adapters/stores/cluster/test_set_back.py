@@ -3,19 +3,8 @@
 import pytest
 
 from doorward.ports import LogBehindError
-from doorward.values.revocation import Revocation
 from tests.stores.clock import NOW
-from tests.stores.made import revocation
-from tests.unit.adapters.stores.nodes import Node, Place
-
-
-@pytest.fixture
-def place() -> Place:
-    return Place()
-
-
-def one(name: str, **more: object) -> Revocation:
-    return revocation(name, id=name, **more)
+from tests.unit.adapters.stores.nodes import Node, Place, one
 
 
 async def lost(place: Place, *, kept: int, of: int) -> tuple[Node, Node]:
