@@ -39,6 +39,8 @@ class ClusterRevocations:
                 is_kept = await self._kept_meanwhile(revocation)
             sequence = await appending
         except RefusedError:
+            if is_kept:  # all act on it, until it is over
+                return 0
             raise
         except StoreError as error:
             if not is_kept:

@@ -264,6 +264,20 @@ async def test_one_that_the_durable_log_refuses_is_an_error_and_told_to_nobody(p
     assert KEPT not in place.redis.hashes
 
 
+async def test_one_that_is_refused_only_once_all_have_acted_is_told_as_done_and_not_durable(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await two(place)
+    monkeypatch.setattr(revocations, "ACT_AFTER", 0.0)
+    place.durable.refuses = {"bad"}
+    place.durable.flows.clear()
+    appending = asyncio.create_task(a.log.append(one("bad")))
+    await turns()
+    assert await b.follows() == ["bad"]
+    place.durable.flows.set()
+    assert await appending == 0
+
+
 @pytest.mark.parametrize("cause", ["\udcff", "a\0b", "x" * 5000])
 @pytest.mark.parametrize("away", [False, True])
 async def test_one_that_no_log_could_hold_is_refused_whether_or_not_it_is_away(
