@@ -29,7 +29,7 @@ ACCESS_TYPE: Final = "at+jwt"
 CLOSED_FOR: Final = 3600.0
 """Seconds for which a connection's id that was closed is refused: far longer than a ticket for it lives."""
 SAME_WITHIN: Final = 60.0
-"""Seconds: a ban that ends so little sooner is the same one, asked for twice."""
+"""Seconds: a ban that ends so little sooner is the same one, asked for twice; of a short one, a tenth of its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,9 @@ def covers(old: Ban, new: Ban) -> bool:
     """Does `old` ban the same, for as long or longer?"""
     if (old.network, old.subject, old.issuer, old.tenant) != (new.network, new.subject, new.issuer, new.tenant):
         return False
-    return old.expires_at is None or (new.expires_at is not None and old.expires_at >= new.expires_at - SAME_WITHIN)
+    if old.expires_at is None or new.expires_at is None:
+        return old.expires_at is None
+    return old.expires_at >= new.expires_at - min(SAME_WITHIN, (new.expires_at - new.made_at) / 10)
 
 
 @dataclass(frozen=True, slots=True)

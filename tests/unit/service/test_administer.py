@@ -364,6 +364,12 @@ def test_what_covers_what() -> None:
     assert not covers(ban(), ban(network=ip_network("192.0.2.0/25")))
 
 
+def test_a_short_ban_is_not_covered_by_one_that_is_nearly_over() -> None:
+    minute = ban(expires_at=START + 60)
+    assert covers(minute, ban(made_at=START + 6, expires_at=START + 66))
+    assert not covers(minute, ban(made_at=START + 59, expires_at=START + 119))
+
+
 # ---- the overview
 
 
