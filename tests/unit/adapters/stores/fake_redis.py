@@ -162,6 +162,7 @@ class Durable(MemoryStore):
         super().__init__()
         self.away = False
         self.breaks_after = False
+        self.takes_one_more = False  # and is away from then on
         self.flows = asyncio.Event()  # unset: whoever asks waits
         self.flows.set()
         self.tells = False
@@ -218,6 +219,7 @@ class _Switched:
             if name == "append" and arguments[0].id in self._durable.fails:
                 raise StoreError("it fails")
             answer = await found(*arguments, **named)
+            self._durable.away |= name == "append" and self._durable.takes_one_more
             if self._durable.breaks_after:
                 raise StoreError("it was done, and its answer was lost")
             return answer

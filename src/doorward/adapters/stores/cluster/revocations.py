@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -57,7 +58,16 @@ class ClusterRevocations:
         except StoreError as error:
             self._following.doubt()
             self._note(f"revocation {revocation.id} is durable and could not be published: {error}")
+            # where the log was set back nobody would settle it
+            if revocation.id and not is_kept and not isinstance(error, LogBehindError):
+                await self._tell_without_place(revocation)
         return sequence
+
+    async def _tell_without_place(self, revocation: Revocation) -> None:
+        """It is durable, and others may be as unable to read it there: they act on it as on one that is not."""
+        with suppress(StoreError):  # noted by then: each finds it in the durable log
+            await self._feed.keep(replace(revocation, sequence=0))
+            self._following.hold(revocation)
 
     async def _kept_meanwhile(self, revocation: Revocation) -> bool:
         """The durable log is slow: all act by now, and the log takes it once, whoever tells it."""

@@ -198,6 +198,22 @@ async def test_where_nobody_can_be_told_meanwhile_the_durable_log_is_waited_for(
     assert await b.asks() == ["r1"]
 
 
+async def test_one_whose_place_can_not_be_read_any_more_is_acted_on_by_all_and_settled_later(place: Place) -> None:
+    """It is durable; the durable store fell silent right after it, and nobody else can learn it there."""
+    a, b = await two(place)
+    place.durable.takes_one_more = True
+    assert await a.log.append(one("r1")) == 1
+    for node in (a, b):
+        assert await node.follows() == ["r1"]
+    place.durable.takes_one_more = place.durable.away = False
+    await b.following.poll()
+    assert place.redis.hashes[KEPT] == {}
+    for node in (a, b):
+        assert await node.asks() == ["r1"]
+        assert node.withdrawals.cursor == 1
+    assert await place.durable.kept() == ["r1"]
+
+
 async def test_a_door_that_stayed_open_through_a_short_outage_stays_open_after_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
