@@ -225,6 +225,11 @@ class AuditStore(Protocol):
     ) -> Sequence[tuple[int, str]]:
         """(id, JSON line) in order, of ids above `after`."""
 
+    async def latest(
+        self, *, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
+    ) -> Sequence[tuple[int, str]]:
+        """As `query`, in the same order, and of more than `limit` the newest."""
+
     async def newest(self) -> int: ...
 
 

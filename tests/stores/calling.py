@@ -52,6 +52,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "connections": lambda store: store.presence.connections(now=NOW),
     "audit": lambda store: store.audit.append([(event(), "line")]),
     "query": lambda store: store.audit.query(after=0, limit=1),
+    "latest": lambda store: store.audit.latest(limit=1),
     "newest": lambda store: store.audit.newest(),
     "check": lambda store: store.check(),
     "time": lambda store: store.time(),

@@ -52,6 +52,26 @@ async def test_filters(store: Store, asked: dict[str, str], found: list[int]) ->
     assert [line for _, line in rows] == [LINES[n - 1][1] for n in found]
 
 
+async def test_the_newest_up_to_a_limit_in_order(ground: Ground) -> None:
+    a, b = [await ground.store(process) for process in ("a:0", "a:1")]
+    assert list(await a.audit.latest(limit=3)) == []
+    await a.audit.append(LINES[:2])
+    await b.audit.append(LINES[2:])
+    rows = list(await a.audit.query(after=0, limit=100))
+    assert list(await a.audit.latest(limit=3)) == rows[1:]
+    assert list(await b.audit.latest(limit=100)) == rows
+    assert list(await b.audit.latest(limit=0)) == []
+    assert list(await b.audit.latest(limit=1, kind="handshake")) == rows[2:3]
+    assert list(await b.audit.latest(limit=1, subject="alice")) == rows[1:2]
+    assert list(await b.audit.latest(limit=2, reason="revoked", since=NOW + 3)) == rows[3:]
+
+
+async def test_the_newest_of_very_many(store: Store) -> None:
+    await store.audit.append([(event(), f"{n}") for n in range(2345)])
+    lines = [line for _, line in await store.audit.latest(limit=2100)]
+    assert lines == [f"{n}" for n in range(245, 2345)]
+
+
 async def test_parallel_batches_stay_whole(store: Store) -> None:
     batches = [[(event(), f"{n}.{m}") for m in range(10)] for n in range(30)]
     await asyncio.gather(*(store.audit.append(batch) for batch in batches))

@@ -35,6 +35,9 @@ class FakeAuditStore:
     async def query(self, **_: object) -> Sequence[tuple[int, str]]:
         return ()
 
+    async def latest(self, **_: object) -> Sequence[tuple[int, str]]:
+        return ()
+
     async def newest(self) -> int:
         return len(self.stored)
 

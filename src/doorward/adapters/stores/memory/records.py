@@ -1,7 +1,7 @@
 """What is kept by the row: the revocation log, bans, presence, keys and the audit's lines, in plain lists and dicts."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Final
@@ -164,16 +164,23 @@ class MemoryAudit:
     async def query(
         self, *, after: int, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
     ) -> Sequence[tuple[int, str]]:
-        found = (
-            (id, line)
-            for id, event, line in self._lines
-            if id > after
-            and event.at >= since
-            and (not kind or event.kind == kind)
-            and (not subject or event.subject == subject)
-            and (not reason or event.reason == reason)
-        )
-        return list(islice(found, limit))
+        wanted = _wanted(kind=kind, subject=subject, reason=reason, since=since)
+        return list(islice(((id, line) for id, event, line in self._lines if id > after and wanted(event)), limit))
+
+    async def latest(
+        self, *, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
+    ) -> Sequence[tuple[int, str]]:
+        wanted = _wanted(kind=kind, subject=subject, reason=reason, since=since)
+        return list(islice(((id, line) for id, event, line in reversed(self._lines) if wanted(event)), limit))[::-1]
 
     async def newest(self) -> int:
         return self._newest
+
+
+def _wanted(*, kind: str, subject: str, reason: str, since: float) -> Callable[[AuditEvent], bool]:
+    return lambda event: (
+        event.at >= since
+        and (not kind or event.kind == kind)
+        and (not subject or event.subject == subject)
+        and (not reason or event.reason == reason)
+    )

@@ -1,6 +1,7 @@
 """The audit's lines: a batch is one statement, with ids that have no gap and come in the order of commits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from doorward.adapters.stores.postgres.link import Link
@@ -45,30 +46,60 @@ class PostgresAudit:
         found: list[tuple[int, str]] = []
         while len(found) < limit:
             most = min(limit - len(found), _MOST)
-            statement, values = _query(after, most, kind=kind, subject=subject, reason=reason, since=since)
-            page = await self._link.ask(statement, values, again=True)
-            found += [(id, line) for id, line in page]
+            wanted = _Wanted(kind=kind, subject=subject, reason=reason, since=since, after=after)
+            page = await self._page(wanted, most, order="id")
+            found += page
             if len(page) < most:
                 break
             after = found[-1][0]
         return found
+
+    async def latest(
+        self, *, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
+    ) -> Sequence[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        before = None
+        while len(found) < limit:
+            most = min(limit - len(found), _MOST)
+            wanted = _Wanted(kind=kind, subject=subject, reason=reason, since=since, before=before)
+            page = await self._page(wanted, most, order="id DESC")
+            found += page
+            if len(page) < most:
+                break
+            before = found[-1][0]
+        return found[::-1]
+
+    async def _page(self, wanted: "_Wanted", limit: int, *, order: str) -> list[tuple[int, str]]:
+        conditions, values = wanted.conditions()
+        chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        # of texts of this file alone; every value is bound
+        statement = f"SELECT id, line FROM doorward_audit{chosen} ORDER BY {order} LIMIT ${len(values) + 1}::bigint"  # noqa: S608
+        return [(id, line) for id, line in await self._link.ask(statement, (*values, limit), again=True)]
 
     async def newest(self) -> int:
         newest: int = (await self._link.one(_NEWEST, again=True))[0]
         return newest
 
 
-def _query(
-    after: int, limit: int, *, kind: str, subject: str, reason: str, since: float
-) -> tuple[str, tuple[object, ...]]:
-    values: list[object] = [after, limit]
-    conditions = ["id > $1::bigint"]
-    for column, value in (("kind", kind), ("subject", subject), ("reason", reason)):
-        if value:
-            values.append(value)
-            conditions.append(f"{column} = ${len(values)}")
-    if since:
-        values.append(since)
-        conditions.append(f"at >= ${len(values)}::float8")
-    chosen = " AND ".join(conditions)
-    return f"SELECT id, line FROM doorward_audit WHERE {chosen} ORDER BY id LIMIT $2::bigint", tuple(values)  # noqa: S608
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What a line has to be; "", 0 and None ask nothing."""
+
+    kind: str
+    subject: str
+    reason: str
+    since: float
+    after: int = 0
+    before: int | None = None
+
+    def conditions(self) -> tuple[list[str], list[object]]:
+        asked = (
+            ("kind = $%d", self.kind),
+            ("subject = $%d", self.subject),
+            ("reason = $%d", self.reason),
+            ("at >= $%d::float8", self.since),
+            ("id > $%d::bigint", self.after),
+            ("id < $%d::bigint", self.before),
+        )
+        given = [(condition, value) for condition, value in asked if value]
+        return [condition % place for place, (condition, _) in enumerate(given, start=1)], [value for _, value in given]

@@ -9,7 +9,7 @@ from doorward.adapters.stores.sqlite.database import Database
 from doorward.values.audit import AuditEvent
 
 _APPEND: Final = "INSERT INTO audit (at, kind, subject, reason, line) VALUES (?, ?, ?, ?, ?)"
-_QUERY: Final = "SELECT id, line FROM audit WHERE id > ?"
+_SELECT: Final = "SELECT id, line FROM audit"
 _NEWEST: Final = "SELECT coalesce(max(id), 0) FROM audit"
 
 
@@ -24,12 +24,17 @@ class SqliteAudit:
     async def query(
         self, *, after: int, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
     ) -> Sequence[tuple[int, str]]:
-        wanted = [("kind = ?", kind), ("subject = ?", subject), ("reason = ?", reason), ("at >= ?", since)]
-        asked = [(condition, value) for condition, value in wanted if value]
-        # Only the conditions above are put together here; every value is bound.
-        statement = "".join([_QUERY, *(f" AND {condition}" for condition, _ in asked), " ORDER BY id LIMIT ?"])
-        rows = await self._database.rows(statement, (after, *(value for _, value in asked), max(limit, 0)))
-        return [(id, line) for id, line in rows]
+        chosen, values = _chosen(after=after, kind=kind, subject=subject, reason=reason, since=since)
+        return await self._rows(f"{_SELECT}{chosen} ORDER BY id LIMIT ?", (*values, max(limit, 0)))
+
+    async def latest(
+        self, *, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
+    ) -> Sequence[tuple[int, str]]:
+        chosen, values = _chosen(after=0, kind=kind, subject=subject, reason=reason, since=since)
+        return (await self._rows(f"{_SELECT}{chosen} ORDER BY id DESC LIMIT ?", (*values, max(limit, 0))))[::-1]
+
+    async def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[int, str]]:
+        return [(id, line) for id, line in await self._database.rows(statement, values)]
 
     async def newest(self) -> int:
         newest: int = (await self._database.poll(_NEWEST))[0][0]
@@ -38,3 +43,17 @@ class SqliteAudit:
 
 def _append(connection: sqlite3.Connection, *, rows: Sequence[tuple[object, ...]]) -> None:
     connection.executemany(_APPEND, rows)
+
+
+def _chosen(*, after: int, kind: str, subject: str, reason: str, since: float) -> tuple[str, list[object]]:
+    """Only these conditions are put together; every value is bound."""
+    wanted = [
+        ("id > ?", after),
+        ("kind = ?", kind),
+        ("subject = ?", subject),
+        ("reason = ?", reason),
+        ("at >= ?", since),
+    ]
+    asked = [(condition, value) for condition, value in wanted if value]
+    conditions = " AND ".join(condition for condition, _ in asked)
+    return f" WHERE {conditions}" if asked else "", [value for _, value in asked]
