@@ -156,23 +156,27 @@ class Asked(StillClock):
         await asyncio.wait_for(enough.wait(), 20)
 
 
-async def test_sweeping_goes_on_by_itself_also_after_a_failure(
-    ground: SqliteGround, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_sweeping_goes_on_by_itself_also_after_a_failure(ground: SqliteGround) -> None:
+    """Which is told once when it begins, and once when it is over."""
     clock = Asked()
-    store = SqliteStore(ground.path, clock=clock, process="a:0", shared=False, deadline=0.5, sweep_every=0.01)
+    notes: list[str] = []
+    store = SqliteStore(
+        ground.path, clock=clock, process="a:0", shared=False, deadline=0.5, sweep_every=0.01, note=notes.append
+    )
     await store.open()
     await store.tickets.put(ticket(1), most=10)
     other = sqlite3.connect(ground.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     await clock.asked(3)
-    assert "not swept: no answer within 0.5 s" in caplog.text
+    assert notes == ["what is over is not swept: no answer within 0.5 s"]
     other.execute("ROLLBACK")
     other.close()
     clock.at = NOW + 91
     await clock.asked(5)
     assert counts(ground.path)[0] == 0
     await store.close()
+    assert len(notes) == 2
+    assert notes[1].startswith("what is over is swept again, after ")
 
 
 async def test_sweeping_goes_on_after_a_bug_of_ours_though_nobody_can_be_told(ground: SqliteGround) -> None:

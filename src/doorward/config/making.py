@@ -21,7 +21,6 @@ from doorward.config.config import BackendTerms, Config, JwksFile, JwksUrl, Shar
 from doorward.config.rules import rules_of
 from doorward.ports import Clock, Entropy, Store, StoreError
 from doorward.service.asking import Answers
-from doorward.service.guarding import Fault
 from doorward.service.noting import unfailing
 from doorward.service.timekeeping import set_by
 from doorward.service.withdrawals import Withdrawals
@@ -46,11 +45,11 @@ def make_store(
     """`process` names this process among those that share the store; `shared`: rates and slots are rows in it.
     `follows`: it serves connections, and is no command. Raises StoreError."""
     if not config.cluster_url:
-        return _durable_store(config, clock=clock, process=process, shared=shared, follows=follows, fault=told.fault)
+        return _durable_store(config, clock=clock, process=process, shared=shared, follows=follows, told=told)
     from doorward.config.cluster import make_cluster_store  # noqa: PLC0415 - an extra brings its libraries
 
     return make_cluster_store(
-        _durable_store(config, clock=clock, process=process, shared=False, follows=follows, fault=told.fault),
+        _durable_store(config, clock=clock, process=process, shared=False, follows=follows, told=told),
         config.cluster_url,
         process=process,
         master=master,
@@ -61,16 +60,18 @@ def make_store(
     )
 
 
-def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool, follows: bool, fault: Fault) -> Store:
+def _durable_store(config: Config, *, clock: Clock, process: str, shared: bool, follows: bool, told: Told) -> Store:
     if config.store_is_postgres:
         from doorward.adapters.stores.postgres.connecting import COMMANDS, HANDSHAKES  # noqa: PLC0415 - with the store
         from doorward.adapters.stores.postgres.store import PostgresStore  # noqa: PLC0415 - an extra brings its library
 
         patience = HANDSHAKES if follows else COMMANDS
-        return PostgresStore(config.store_url, clock=clock, process=process, patience=patience, fault=fault)
+        return PostgresStore(
+            config.store_url, clock=clock, process=process, patience=patience, note=told.note, fault=told.fault
+        )
     if config.store_path is None:
         return MemoryStore()
-    return SqliteStore(config.store_path, clock=clock, process=process, shared=shared, fault=fault)
+    return SqliteStore(config.store_path, clock=clock, process=process, shared=shared, note=told.note, fault=told.fault)
 
 
 def make_keyring(config: Config, *, store: Store, master: MasterSecret, clock: Clock, entropy: Entropy) -> Keyring:

@@ -9,7 +9,7 @@ from typing import Final
 
 from doorward.core.auditing import MAX_DETAIL, clean, mask
 from doorward.ports import AuditSink, Clock, KeptError
-from doorward.service.noting import Note, unfailing
+from doorward.service.noting import Loss, Note, unfailing
 from doorward.values.audit import AuditEvent, EventKind, Outcome
 
 BATCH_SECONDS: Final = 0.05
@@ -29,6 +29,7 @@ class Events:
         self._gaps: list[str] = []  # by places of sinks
         self._copies: set[int] = set()  # places of sinks
         self._lost: dict[int, int] = {}  # of the sinks that fail; 0 where all is kept
+        self._losses: list[Loss] = []  # by places of sinks
         self._pending: list[AuditEvent] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -39,6 +40,7 @@ class Events:
             self._copies.add(len(self._sinks))
         self._sinks.append(sink)
         self._gaps.append(gap)
+        self._losses.append(Loss(self._report, without="an audit sink failed", again="the audit sink works again"))
 
     def go_on_after(self, sequence: int) -> None:
         """The audit file's newest sequence: no number is used twice across a restart."""
@@ -101,17 +103,17 @@ class Events:
             try:
                 sink.write([self._gap(lost, self._gaps[place]), *batch] if lost else batch)
             except KeptError as error:
-                self._tell_first(place, error)
+                self._tell(place, error)
                 self._lost[place] = 0
             except Exception as error:  # noqa: BLE001 - a sink's bug, too, costs no other sink the batch
-                self._tell_first(place, error)
+                self._tell(place, error)
                 self._lost[place] = lost + len(batch)
             else:
                 self._lost.pop(place, None)
+                self._losses[place].end(now=self._clock.now(), more=f"; it lost {lost} events" if lost else "")
 
-    def _tell_first(self, place: int, error: Exception) -> None:
-        if place not in self._lost:
-            self._report(f"an audit sink failed: {clean(str(error), MAX_DETAIL)}")
+    def _tell(self, place: int, error: Exception) -> None:
+        self._losses[place].begin(clean(str(error), MAX_DETAIL), now=self._clock.now())
 
     def _gap(self, lost: int, detail: str) -> AuditEvent:
         self._sequence += 1
@@ -131,4 +133,4 @@ class Events:
             try:
                 sink.close()
             except Exception as error:  # noqa: BLE001 - as at a write
-                self._tell_first(place, error)
+                self._tell(place, error)

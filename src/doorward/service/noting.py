@@ -13,6 +13,31 @@ def unfailing(note: Note) -> Note:
     return note if isinstance(note, _Unfailing) else _Unfailing(note)
 
 
+class Loss:
+    """Something that we go without for a while: said once when that begins, and once when it is over, with how long.
+
+    `without` and `again` are the two lines. `note` raises nothing.
+    """
+
+    def __init__(self, note: Note, *, without: str, again: str) -> None:
+        self._note = note
+        self._without = without
+        self._again = again
+        self._since: float | None = None
+
+    def begin(self, why: object, *, now: float) -> None:
+        """It is missing, at `now`, in seconds."""
+        if self._since is None:
+            self._since = now
+            self._note(f"{self._without}: {why}")
+
+    def end(self, *, now: float, more: str = "") -> None:
+        """It is there, at `now`, in seconds."""
+        if self._since is not None:
+            since, self._since = self._since, None
+            self._note(f"{self._again}, after {max(0.0, now - since):.1f} s{more}")
+
+
 class _Unfailing:
     def __init__(self, note: Note) -> None:
         self._note = note

@@ -91,7 +91,10 @@ class Follower:
                     self.away_since = self._watch.clock.now()
                     self._watch.note(f"the revocation log does not answer: {error}")
             else:
-                self.away_since = None
+                if self.away_since is not None:
+                    away = max(0.0, self._watch.clock.now() - self.away_since)
+                    self.away_since = None
+                    self._watch.note(f"the revocation log answers again, after {away:.1f} s")
                 self._watch.log_is_away = not was_quick
             await self._until_touched()
 

@@ -17,6 +17,7 @@ from doorward.service.connections import ACT_EVERY
 from doorward.service.guarding import guarded
 from doorward.service.live import Live
 from doorward.service.namesakes import Namesakes
+from doorward.service.noting import Loss
 from doorward.service.revoke import Follower
 from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
@@ -78,7 +79,17 @@ class Tending:
         self._version = version
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
-        self._unsaid: list[str] = []
+        self._unsaid = False
+        losses = {
+            "beat": ("no heartbeat", "heartbeats are sent again"),
+            "slots": ("the places of connections are not renewed", "the places of connections are renewed again"),
+            "keys": ("signing keys are not looked after", "signing keys are looked after again"),
+            "forget": ("revocations that are over are not dropped", "revocations that are over are dropped again"),
+        }
+        self._losses = {
+            name: Loss(lambda line: watch.note(line), without=without, again=again)  # noqa: PLW0108 - as it is by then
+            for name, (without, again) in losses.items()
+        }
         self._was_here = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -114,16 +125,9 @@ class Tending:
                 await self._beat_or_note()
 
     async def _beat_or_note(self) -> None:
-        unsaid: list[str] = []
-        for beat in (self.beat, self._beat_slots):  # one store may be there without the other
-            try:
-                await beat()
-            except StoreError as error:
-                unsaid.append(str(error))
-        for why in unsaid:
-            if why not in self._unsaid:
-                self._watch.note(f"no heartbeat: {why}")
-        self._unsaid = unsaid
+        # one store may be there without the other
+        said = [await self._succeeds("beat", self.beat()), await self._succeeds("slots", self._beat_slots())]
+        self._unsaid = not all(said)
         await self._follow(await self._timekeeper.beat())
 
     async def _beat_slots(self) -> None:
@@ -132,6 +136,16 @@ class Tending:
     async def _follow(self, jump: float | None) -> None:
         """Our clock has jumped. Set back, it prolongs nobody's lease: what was left of it is left of it."""
         if jump is None:
+    async def _succeeds(self, name: str, work: Awaitable[object]) -> bool:
+        """Did that succeed? Where not, it is said once."""
+        try:
+            await work
+        except StoreError as error:
+            self._losses[name].begin(error, now=self._watch.clock.now())
+            return False
+        self._losses[name].end(now=self._watch.clock.now())
+        return True
+
             return
         if jump < 0:
             if self._follower.away_since is not None:
@@ -182,13 +196,10 @@ class Tending:
         if self._closing is None and self._is_over():
             self._closing = asyncio.create_task(self._close_all(), name="closing without the store")
             self._closing.add_done_callback(self._closed)
-        try:
-            await answered(self._chores.refresh_keys())
-            if turn % FORGET_EVERY == 0:
-                self._withdrawals.forget()
-                await answered(self._store.revocations.forget(now=self._watch.clock.now()))
-        except StoreError as error:
-            self._watch.note(f"housekeeping: {error}")
+        await self._succeeds("keys", answered(self._chores.refresh_keys()))
+        if turn % FORGET_EVERY == 0:
+            self._withdrawals.forget()
+            await self._succeeds("forget", answered(self._store.revocations.forget(now=self._watch.clock.now())))
 
     def _store_is_gone(self) -> bool:
         since = self._follower.away_since
@@ -224,11 +235,18 @@ class Tending:
         begun = loop.time()
         lives = list(connections)
         self._door.drain(back_within=spread(len(lives), rate=rate))
-        async for live, delay in self._in_turn(lives, rate, closing=max(0.0, within - CLOSING_TAKES)):
-            live.drain(reconnect_after=delay)
-        left = within - (loop.time() - begun)
-        if left > 0:
-            await connections.emptied(within=left)
+        self._watch.note(f"draining: {_counted(len(lives))} inside, at most {within:g} s")
+        try:
+            async for live, delay in self._in_turn(lives, rate, closing=max(0.0, within - CLOSING_TAKES)):
+                live.drain(reconnect_after=delay)
+            left = within - (loop.time() - begun)
+            if left > 0:
+                await connections.emptied(within=left)
+        finally:
+            cut = len(connections)
+            self._watch.note(
+                f"drained: {_counted(max(0, len(lives) - cut))} closed, {cut} {'is' if cut == 1 else 'are'} cut"
+            )
 
     async def _in_turn(self, lives: Sequence[Live], rate: float, *, closing: float) -> AsyncIterator[tuple[Live, int]]:
         """Each when its turn to be closed has come, with the whole seconds after which it comes back."""
@@ -258,3 +276,7 @@ class Tending:
             await answered(self._store.presence.leave(node=self._node, worker=self._names.worker))
         except StoreError as error:
             self._watch.note(f"presence could not be left: {error}")
+
+
+def _counted(connections: int) -> str:
+    return "1 connection" if connections == 1 else f"{connections} connections"

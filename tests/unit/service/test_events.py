@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from doorward.ports import KeptError
 from doorward.service.events import Events
 from doorward.testing import FakeClock
 from doorward.values.audit import AuditEvent, EventKind, Outcome
@@ -81,3 +82,30 @@ def test_a_sink_that_can_not_be_closed_keeps_no_other_open() -> None:
     events.close()
     assert good.closed
     assert lines == ["an audit sink failed: [Errno 28] No space left"]
+
+
+def test_a_sink_that_fails_is_told_once_and_once_when_it_is_over() -> None:
+    lines: list[str] = []
+    failing, clock = Sink(LookupError("bug")), FakeClock()
+    events = Events(clock=clock, node="gw", worker=1, report=lines.append)
+    events.subscribe(failing)
+    for _ in range(3):
+        events.emit(AuditEvent(kind=EventKind.STARTED, outcome=Outcome.DONE))
+        events.flush()
+        clock.advance(2.0)
+    failing.error = None
+    events.tick()
+    events.tick()
+    assert lines == ["an audit sink failed: bug", "the audit sink works again, after 6.0 s; it lost 3 events"]
+
+
+def test_a_sink_that_keeps_what_it_can_not_write_has_lost_nothing() -> None:
+    lines: list[str] = []
+    keeping = Sink(KeptError(5, "the store does not take the audit"))
+    events = Events(clock=FakeClock(), node="gw", worker=1, report=lines.append)
+    events.subscribe(keeping)
+    events.emit(AuditEvent(kind=EventKind.STARTED, outcome=Outcome.DONE))
+    events.flush()
+    keeping.error = None
+    events.tick()
+    assert lines[-1] == "the audit sink works again, after 0.0 s"

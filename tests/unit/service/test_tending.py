@@ -152,7 +152,7 @@ async def test_the_follower_knows_since_when_the_log_is_away_and_that_it_is_back
         await until(lambda: world.follower.away_since is None)
     finally:
         polling.cancel()
-    assert len([note for note in world.notes if "revocation log" in note]) == 1, "told once"
+    assert world.notes == ["the revocation log does not answer: gone", "the revocation log answers again, after 10.0 s"]
 
 
 @leaping
@@ -179,7 +179,24 @@ async def test_a_store_that_fails_ends_no_housekeeping() -> None:
     timepiece = Timepiece(world)
     chores.error, timepiece.wall_jump = StoreError("full"), 3600.0
     await tending(world, chores=chores, timepiece=timepiece).keep_house(1)
-    assert world.notes == ["the wall clock jumped by 3600.0 s, and we followed", "housekeeping: full"]
+    assert world.notes == [
+        "the wall clock jumped by 3600.0 s, and we followed",
+        "signing keys are not looked after: full",
+    ]
+
+
+@leaping
+async def test_what_housekeeping_goes_without_is_said_once_and_once_when_it_is_over() -> None:
+    world, chores = World(), Chores()
+    keeper = tending(world, chores=chores)
+    for why in ("gone", "refused", None, None):
+        chores.error = None if why is None else StoreError(why)
+        await keeper.keep_house(1)
+        world.clock.advance(2.0)
+    assert world.notes == [
+        "signing keys are not looked after: gone",
+        "signing keys are looked after again, after 4.0 s",
+    ]
 
 
 @leaping
@@ -217,7 +234,8 @@ async def test_a_heartbeat_that_failed_is_said_as_soon_as_it_can_be() -> None:
         await asyncio.wait_for(said.wait(), 20)
     finally:
         await keeper.stop()
-    assert [note for note in world.notes if "heartbeat" in note] == ["no heartbeat: gone"], "told once"
+    told = [note for note in world.notes if "heartbeat" in note]
+    assert told == ["no heartbeat: gone", "heartbeats are sent again, after 0.0 s"], "told once each"
 
 
 @leaping
@@ -297,6 +315,30 @@ async def test_draining_refuses_everybody_new_and_spreads_when_they_come_back() 
     told = {str(text) for _, _, text, _ in closes}
     assert told == {f"doorward:draining; retry_after={seconds}" for seconds in range(1, 6)}, "one a second"
     assert refused == {1.0, 2.0, 3.0, 4.0, 5.0}, "over the same time, by chance"
+
+
+@leaping
+async def test_a_drain_says_how_it_begins_and_how_it_went() -> None:
+    """One of three has gone by then; of the two others no end was heard."""
+    world = World()
+    inside = [await world.inside() for _ in range(3)]
+    draining = asyncio.create_task(tending(world).drain(30.0))
+    await until(lambda: all(hands.done for _, hands in inside))
+    inside[0][0].peer_closed(1012, "")
+    inside[0][0].peer_gone()
+    await draining
+    assert world.notes == ["draining: 3 connections inside, at most 30 s", "drained: 1 connection closed, 2 are cut"]
+
+
+@leaping
+async def test_a_drain_that_somebody_ends_says_so_too() -> None:
+    world = World()
+    await world.inside()
+    draining = asyncio.create_task(tending(world).drain(30.0))
+    await until(lambda: bool(world.notes))
+    draining.cancel()
+    await asyncio.wait([draining])
+    assert world.notes[-1] == "drained: 0 connections closed, 1 is cut"
 
 
 async def until(true: Callable[[], bool]) -> None:

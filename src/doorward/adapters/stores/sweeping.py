@@ -1,11 +1,11 @@
 """What is over is dropped by itself, a bounded number of rows at a time; a store that is away is asked again later."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from doorward.ports import StoreError
+from doorward.service.noting import Loss, Note
 
 SWEEP_EVERY: Final = 10.0
 SWEEP_AGAIN: Final = 0.05
@@ -13,11 +13,11 @@ SWEEP_AGAIN: Final = 0.05
 SWEEP_MOST: Final = 256
 """Rows of each table that one sweep drops: one or two milliseconds."""
 
-_log = logging.getLogger(__name__)
 
-
-async def sweep_by_itself(sweep: Callable[[], Awaitable[bool]], *, every: float) -> None:
-    """`sweep` says whether there may be more. `every` in seconds. Until cancelled."""
+async def sweep_by_itself(sweep: Callable[[], Awaitable[bool]], *, every: float, note: Note) -> None:
+    """`sweep` says whether there may be more. `every` in seconds. `note` raises nothing. Until cancelled."""
+    loop = asyncio.get_running_loop()
+    loss = Loss(note, without="what is over is not swept", again="what is over is swept again")
     pause = every
     while True:
         await asyncio.sleep(pause)
@@ -25,4 +25,6 @@ async def sweep_by_itself(sweep: Callable[[], Awaitable[bool]], *, every: float)
         try:
             pause = SWEEP_AGAIN if await sweep() else every
         except StoreError as error:
-            _log.warning("not swept: %s", error)
+            loss.begin(error, now=loop.time())
+        else:
+            loss.end(now=loop.time())

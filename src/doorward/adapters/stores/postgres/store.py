@@ -37,6 +37,7 @@ from doorward.ports import (
     TicketStore,
 )
 from doorward.service.guarding import Fault, guarded, log_fault
+from doorward.service.noting import Note, unfailing
 
 _SWEEP: Final = "SELECT doorward_sweep($1::float8, $2::bigint, $3::float8, $4::float8, $5::float8)"
 _CHECK: Final = "UPDATE doorward_numbers SET value = value + 1 WHERE name = 'checks' RETURNING value"
@@ -49,7 +50,7 @@ class PostgresStore:
     """`process` names this process and no other living one: node and worker. `sweep_every` is in seconds.
 
     `patience` is that of whoever asks; opening has a command's. `own_time`: leases and rates go by each call's `now`
-    instead of the server's clock. `fault` is told of our own bugs.
+    instead of the server's clock. `note` gets lines for our own log, `fault` is told of our own bugs.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class PostgresStore:
         own_time: bool = False,
         patience: Patience = HANDSHAKES,
         sweep_every: float = SWEEP_EVERY,
+        note: Note = _log.warning,
         fault: Fault = log_fault,
     ) -> None:
         """Raises StoreError when `url` is none of PostgreSQL's."""
         self._clock = clock
         self._own_time = own_time
         self._sweep_every = sweep_every
+        self._note = unfailing(note)
         self._place = Place(url, patience=patience)
         self._link = link = Link(self._place, probe=_CHECK, deadline=patience.answer, fault=fault)
         self._listener = Listener(link, within=patience.answer)
@@ -102,7 +105,7 @@ class PostgresStore:
         except BaseException:
             await self._end()
             raise
-        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every)
+        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every, note=self._note)
         self._sweeper = asyncio.create_task(guarded("postgres sweeps", sweeping, fault=self._link.fault))
 
     async def close(self) -> None:
@@ -112,7 +115,7 @@ class PostgresStore:
         try:
             await self._slots.stop()
         except StoreError as error:
-            _log.warning("slots are not given back, and come free by themselves: %s", error)
+            self._note(f"slots are not given back, and come free by themselves: {error}")
         finally:
             await self._end()
 

@@ -1,6 +1,7 @@
 """A Store over one SQLite file. With one process the counts are in its memory; with several they are rows."""
 
 import asyncio
+import logging
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,9 @@ from doorward.ports import (
     TicketStore,
 )
 from doorward.service.guarding import Fault, guarded, log_fault
+from doorward.service.noting import Note, unfailing
+
+_log = logging.getLogger(__name__)
 
 _SWEEPS: Final = (tickets.sweep, rates.sweep, revocations.sweep, bans.sweep, presence.sweep)
 _CHECK: Final = "UPDATE numbers SET value = value + 1 WHERE name = 'checks'"
@@ -39,8 +43,8 @@ _CHECK: Final = "UPDATE numbers SET value = value + 1 WHERE name = 'checks'"
 class SqliteStore:
     """`process` names this process and no other living one: node and worker. `deadline` and `sweep_every` are seconds.
 
-    `shared`: several processes admit connections over this file, so that rates and slots must be rows. `fault` is told
-    of our own bugs.
+    `shared`: several processes admit connections over this file, so that rates and slots must be rows. `note` gets
+    lines for our own log, `fault` is told of our own bugs.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class SqliteStore:
         shared: bool,
         deadline: float = DEADLINE,
         sweep_every: float = SWEEP_EVERY,
+        note: Note = _log.warning,
         fault: Fault = log_fault,
     ) -> None:
         self._clock = clock
         self._database = database = Database(Path(path), deadline=deadline)
         self._slots = SqliteSlots(database, process=process) if shared else None
         self._sweep_every = sweep_every
+        self._note = unfailing(note)
         self._fault = fault
         self._sweeper: asyncio.Task[None] | None = None
         self.tickets: TicketStore = SqliteTickets(database, clock)
@@ -78,7 +84,7 @@ class SqliteStore:
         except BaseException:
             await self._database.close()
             raise
-        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every)
+        sweeping = partial(sweep_by_itself, self.sweep, every=self._sweep_every, note=self._note)
         self._sweeper = asyncio.create_task(guarded("sqlite sweeps", sweeping, fault=self._fault))
 
     async def close(self) -> None:
