@@ -130,12 +130,6 @@ class Tending:
         self._unsaid = not all(said)
         await self._follow(await self._timekeeper.beat())
 
-    async def _beat_slots(self) -> None:
-        await answered(self._store.slots.beat(now=self._watch.clock.now()))
-
-    async def _follow(self, jump: float | None) -> None:
-        """Our clock has jumped. Set back, it prolongs nobody's lease: what was left of it is left of it."""
-        if jump is None:
     async def _succeeds(self, name: str, work: Awaitable[object]) -> bool:
         """Did that succeed? Where not, it is said once."""
         try:
@@ -146,6 +140,12 @@ class Tending:
         self._losses[name].end(now=self._watch.clock.now())
         return True
 
+    async def _beat_slots(self) -> None:
+        await answered(self._store.slots.beat(now=self._watch.clock.now()))
+
+    async def _follow(self, jump: float | None) -> None:
+        """Our clock has jumped. Set back, it prolongs nobody's lease: what was left of it is left of it."""
+        if jump is None:
             return
         if jump < 0:
             if self._follower.away_since is not None:
