@@ -17,6 +17,7 @@ ANYTHING = "…"
 VARIABLE = re.compile(
     r"""
     (?P<instant>\d{4}-\d\d-\d\d[ ]\d\d:\d\d:\d\d)
+    | (?P<worker>(?<=:\d\d[ ][ ])[\w.-]+/\d+)
     | (?P<id>(?<![\w-])[A-Za-z0-9_-]{22}(?![\w-]))
     | (?P<key>(?<![\w-])[A-Za-z0-9_-]{43}(?![\w-]))
     | (?P<took>\b\d+(?=[ ]ms\b))
@@ -30,6 +31,7 @@ VARIABLE = re.compile(
 )
 REAL = {
     "instant": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    "worker": r"[\w.-]+/\d+",
     "id": r"[A-Za-z0-9_-]{22}",
     "key": r"[A-Za-z0-9_-]{43}",
     "took": r"\d+",

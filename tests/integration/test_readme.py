@@ -97,6 +97,8 @@ def test_what_is_shown_may_differ_only_where_it_must() -> None:
     assert same("first\n…\nlast\n", "first\n1\n2\nlast\n")
     assert same("2026-11-22 15:04:05  a…z\n", "2031-01-01 00:00:00   abcz\n")
     assert not same("a…z\n", "a\nz\n")
+    assert same("2026-11-22 15:04:05  gw-1/1  a\n", "2031-01-01 00:00:00  host.example-1f2e3d/2     a\n")
+    assert not same("2026-11-22 15:04:05  gw-1/1  a\n", "2031-01-01 00:00:00  command  a\n")
 
 
 def test_ports_are_never_the_same() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DURATION: Final = re.compile(r"(\d+)(ms|s|m|h|d)")
+_DURATION: Final = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 _NAME: Final = 512
@@ -70,13 +70,15 @@ def act(path: Path | None, work: "Callable[[Opened], Awaitable[T]]", *, makes: b
         fail(str(error), hint=f"the key file is {config.key_file}, the store {config.store_name}", code=Exit.USAGE)
 
 
-async def record_or_warn(record: Awaitable[None]) -> None:
-    """What can't be recorded was still done, and is said."""
+async def record_or_warn(record: Awaitable[None], *, is_known: bool = False) -> None:
+    """What can't be recorded was still done, and is said, unless it is known that the store is away."""
     from doorward.ports import StoreError
 
     try:
         await record
     except StoreError as error:
+        if is_known:
+            return
         warn(
             f"the audit in the store has no record of this command ({error}): the nodes' own records say what was done"
         )
@@ -103,7 +105,7 @@ async def withdraw(
     said = operate.record_revocation(
         tools.store, tools.clock, target=target, effect=effect, cause=cause, by=operator(), result=result
     )
-    await record_or_warn(said)
+    await record_or_warn(said, is_known=not result.durable)
     return result
 
 
@@ -152,12 +154,20 @@ def given(token: str) -> str:
     return sys.stdin.read().strip() if token == "-" else token  # noqa: S105
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, *, option: str | None = None) -> float:
     """A duration as the configuration writes it."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 30s, 10m, 12h or 7d")
+        raise typer.BadParameter(f"{text!r} is no duration; write 30s, 10m, 12h or 7d", param_hint=option)
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def life(option: str, text: str, *, longest: float) -> float:
+    """A duration that something lasts: none at all, or more than a calendar has, is no use. Exits with USAGE."""
+    given = seconds(text, option=option)
+    if not 0 < given <= longest:
+        fail(f"{option} {text} is none: more than nothing, and at most {longest / 86400:.0f}d", code=Exit.USAGE)
+    return given
 
 
 def instant(at: float | None) -> str:

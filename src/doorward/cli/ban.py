@@ -1,11 +1,12 @@
 """`doorward ban`: addresses and subjects that may not enter, until an instant."""
 
+import re
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, record_or_warn, seconds, table, want_holdable, warn_if_strange
+from doorward.cli.acting import act, instant, life, operator, record_or_warn, table, want_holdable, warn_if_strange
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from doorward.config.making import Opened
     from doorward.values.ban import Ban
+    from doorward.values.rules import Network
+
+_ID: Final = re.compile("[1-9][0-9]{0,15}")
 
 app = typer.Typer(help="Bans on addresses and subjects.", no_args_is_help=True)
 
@@ -30,6 +34,9 @@ def add(
     tenant: Annotated[str | None, typer.Option(metavar="TENANT", help="Only in this tenant.")] = None,
     duration: Annotated[str, typer.Option("--for", metavar="DURATION", help="10m, 12h, 7d, or forever.")] = "24h",
     cause: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit.")] = "operator",
+    unsafe_wide: Annotated[
+        bool, typer.Option("--unsafe-wide", help="Let --address be a network larger than /16, IPv6 /32.")
+    ] = False,
 ) -> None:
     """Ban. It counts at once for new handshakes; to end live connections as well: doorward revoke.
 
@@ -37,7 +44,7 @@ def add(
     """
     from doorward.service import operate
     from doorward.values.audit import EventKind
-    from doorward.values.ban import Ban
+    from doorward.values.ban import LONGEST, Ban, is_wide
 
     if (address is None) == (subject is None):
         fail("name one of --address and --subject", code=Exit.USAGE)
@@ -48,7 +55,13 @@ def add(
     if network is not None and (issuer or tenant):
         fail("--issuer and --tenant go with --subject", code=Exit.USAGE)
     want_holdable(subject=subject, issuer=issuer, tenant=tenant, cause=cause)
-    life = None if duration == "forever" else seconds(duration)
+    if network is not None and is_wide(network) and not unsafe_wide:
+        fail(
+            f"{network} is {_how_many(network)} addresses, and everybody at them would be kept out",
+            hint="if that is meant: --unsafe-wide",
+            code=Exit.USAGE,
+        )
+    lasts = None if duration == "forever" else life("--for", duration, longest=LONGEST)
 
     async def work(tools: "Opened") -> tuple[int, bool]:
         now = tools.clock.now()
@@ -60,7 +73,7 @@ def add(
             tenant=tenant,
             cause=cause,
             made_at=now,
-            expires_at=None if life is None else now + life,
+            expires_at=None if lasts is None else now + lasts,
             by=operator(),
         )
         held, new = await operate.ban(tools.store, wanted, now=now)
@@ -79,6 +92,10 @@ def add(
 
     id, added = act(config, work, makes=True)
     typer.echo(f"ban {id} added" if added else f"ban {id} says so already")
+
+
+def _how_many(network: "Network") -> str:
+    return f"{network.num_addresses:,}" if network.version == 4 else f"2^{network.max_prefixlen - network.prefixlen}"
 
 
 @app.command("list")
@@ -111,15 +128,22 @@ def list_(config: ConfigFile = None, as_json: AsJson = False) -> None:
         )
         return
     rows = [
-        (str(ban.id), ban.address or ban.subject or "", ban.issuer or "any", ban.cause, instant(ban.expires_at))
+        (
+            str(ban.id),
+            ban.address or ban.subject or "",
+            ban.issuer or "any",
+            ban.tenant or "any",
+            ban.cause,
+            instant(ban.expires_at),
+        )
         for ban in found
     ]
-    table(rows, "id", "whom", "issuer", "cause", "until (UTC)")
+    table(rows, "id", "whom", "issuer", "tenant", "cause", "until (UTC)")
 
 
 @app.command("remove")
 def remove(
-    id: Annotated[int, typer.Argument(metavar="ID", help="As `ban list` shows it.")], config: ConfigFile = None
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `ban list` shows it.")], config: ConfigFile = None
 ) -> None:
     """Lift a ban.
 
@@ -129,8 +153,11 @@ def remove(
     from doorward.service import operate
     from doorward.values.audit import EventKind
 
+    if not _ID.fullmatch(id):
+        fail(f"{id!r} is no id of a ban, which is a number", hint="doorward ban list", code=Exit.USAGE)
+
     async def work(tools: "Opened") -> bool:
-        removed = await tools.store.bans.remove(id)
+        removed = await tools.store.bans.remove(int(id))
         if removed:
             detail = f"ban {id} removed"
             await record_or_warn(

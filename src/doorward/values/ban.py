@@ -1,8 +1,19 @@
 """An address range or a subject that may not enter, until an instant."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from doorward.values.rules import Network
+
+LONGEST: Final = 10 * 365 * 86400.0
+"""Seconds that a ban may last which ends at all."""
+WIDEST: Final = {4: 16, 6: 32}
+"""By the version of IP, the shortest prefix that is banned without a second thought: /0 keeps everybody out."""
+
+
+def is_wide(network: Network) -> bool:
+    """Is it larger than anybody bans every day?"""
+    return network.prefixlen < WIDEST[network.version]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,13 @@ from doorward.core.administering import is_recent
 from doorward.core.auditing import mask
 from doorward.service.administer import Done, KeyTaken, Order, by_line, id_of
 from doorward.values.administrator import AdminRole
-from doorward.values.ban import Ban
+from doorward.values.ban import Ban, is_wide
 from doorward.values.revocation import Effect, Revocation, Target, TargetKind
 
 T = TypeVar("T")
 Shown = TypeVar("Shown")
 
 STEP_UP: Final = Failed(401)
-NARROW: Final = {4: 16, 6: 32}
-"""By the version of IP: a ban whose prefix is shorter wants a token issued lately. /0 keeps everybody out."""
 SLICE: Final = 128
 """Rows that are made ready to be shown in one turn of the loop: a thousand would hold it for ten milliseconds."""
 
@@ -148,11 +146,7 @@ async def ban(call: Call) -> Answered | Failed:
     asked: AddressBanAsked | bodies.SubjectBanAsked = call.body
     now = call.administration.now
     network = ip_network(asked.address, strict=False) if isinstance(asked, AddressBanAsked) else None
-    if (
-        network is not None
-        and network.prefixlen < NARROW[network.version]
-        and not is_recent(call.administrator, now=now)
-    ):
+    if network is not None and is_wide(network) and not is_recent(call.administrator, now=now):
         return STEP_UP
     wanted = Ban(
         network=network,

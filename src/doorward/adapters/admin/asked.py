@@ -19,9 +19,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from doorward.values.ban import LONGEST, WIDEST
+
 MOST: Final = 1000
 USUAL: Final = 100
-YEARS: Final = 10 * 365 * 86400
 DAY: Final = 86400
 LARGEST: Final = 2**53 - 1
 """The largest whole number that every reader of JSON keeps exactly (RFC 8259 section 6)."""
@@ -191,12 +192,12 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Life = Annotated[int, Field(ge=1, le=YEARS), BeforeValidator(_whole)]
+Life = Annotated[int, Field(ge=1, le=int(LONGEST)), BeforeValidator(_whole)]
 
 
 _NETWORK_IS: Final = (
-    "An address, or a network as 203.0.113.0/24. One larger than /16, IPv6 /32, wants a token issued within the "
-    "last 15 minutes."
+    f"An address, or a network as 203.0.113.0/24. One larger than /{WIDEST[4]}, IPv6 /{WIDEST[6]}, wants a token "
+    "issued within the last 15 minutes."
 )
 
 
