@@ -121,7 +121,7 @@ async def test_while_it_is_silent_a_store_can_be_closed(hurt: Postgres) -> None:
         async with asyncio.timeout(2 * WITHIN):
             await store.close()
             await asyncio.wait([waiting])
-            with pytest.raises(StoreError, match=r"not open|closed"):
+            with pytest.raises(StoreError, match=r"is away|closed"):
                 await store.check()
             other = at(hurt.url("postgres"))
             with pytest.raises(StoreError, match="does not let us in"):

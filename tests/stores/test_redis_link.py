@@ -14,6 +14,7 @@ from doorward.adapters.stores.redis.address import read_address
 from doorward.adapters.stores.redis.link import RedisLink
 from doorward.adapters.stores.redis.script import Script
 from doorward.adapters.system import SystemEntropy
+from doorward.core.auditing import mask
 from doorward.ports import StoreError
 from tests.integration.gateway.certificates import Authority
 from tests.servers.redis import RedisServer, running_cluster, running_redis, shared
@@ -404,6 +405,31 @@ async def refused_for_its_policy(link: RedisLink) -> None:
     link._lost = hear  # type: ignore[method-assign]
     await asyncio.wait_for(refused.wait(), 30)
     assert not link.here
+
+
+async def test_a_server_that_came_back_without_its_users_is_told_with_where_to_look(server: RedisServer) -> None:
+    """ACL SETUSER lasts as long as the server. Said in words that our log does not mask."""
+    user = ("ACL", "SETUSER", "doorward", "on", ">battery-staple-7", "~*", "+@all")
+    server.ask(*user)
+    url = server.url.replace("redis://", "redis://doorward:battery-staple-7@")
+    async with linked(url) as link:
+        told = asyncio.Event()
+        note = link._note
+
+        def hear(line: str) -> None:
+            note(line)
+            if "still" in line:
+                told.set()
+
+        link._note = hear
+        server.ask("ACL", "DELUSER", "doorward")
+        await asyncio.wait_for(told.wait(), 30)
+        server.ask(*user)
+        await answered(link)
+        _, still, _ = link.said  # type: ignore[attr-defined]
+        assert "is away still: wrong user name or password" in still
+        assert still.endswith("was Redis restarted without its ACL (aclfile, or the user in redis.conf)?")
+        assert mask(still) == still
 
 
 async def test_a_server_that_evicts_from_now_on_is_refused_when_we_come_back(server: RedisServer) -> None:

@@ -176,7 +176,7 @@ async def test_sweeping_goes_on_by_itself_also_after_a_failure(ground: SqliteGro
     assert counts(ground.path)[0] == 0
     await store.close()
     assert len(notes) == 2
-    assert notes[1].startswith("what is over is swept again, after ")
+    assert notes[1].startswith("what is over is swept again after ")
 
 
 async def test_sweeping_goes_on_after_a_bug_of_ours_though_nobody_can_be_told(ground: SqliteGround) -> None:

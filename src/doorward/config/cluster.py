@@ -22,8 +22,9 @@ def make_cluster_store(
     entropy: Entropy,
     told: Told,
     follows: bool,
+    name: str,
 ) -> Store:
-    """`process` names this process among all of all nodes. `follows`: it serves connections. Raises StoreError."""
+    """`name` is what the durable store is called, `process` names this process among all of all nodes. `follows`: it serves connections. Raises StoreError."""
     try:
         deadline = DEADLINE if follows else COMMANDS_WITHIN
         link = RedisLink(read_address(url), entropy=entropy, deadline=deadline, note=told.note, fault=told.fault)
@@ -56,4 +57,5 @@ def make_cluster_store(
         entropy=entropy,
         told=told,
         follows=follows,
+        name=name,
     )

@@ -57,6 +57,7 @@ def make_store(
         entropy=entropy,
         told=told,
         follows=follows,
+        name="PostgreSQL" if config.store_is_postgres else "SQLite",
     )
 
 

@@ -35,7 +35,7 @@ class Loss:
         """It is there, at `now`, in seconds."""
         if self._since is not None:
             since, self._since = self._since, None
-            self._note(f"{self._again}, after {max(0.0, now - since):.1f} s{more}")
+            self._note(f"{self._again} after {max(0.0, now - since):.1f} s{more}")
 
 
 class _Unfailing:

@@ -94,7 +94,7 @@ class Follower:
                 if self.away_since is not None:
                     away = max(0.0, self._watch.clock.now() - self.away_since)
                     self.away_since = None
-                    self._watch.note(f"the revocation log answers again, after {away:.1f} s")
+                    self._watch.note(f"the revocation log answers again after {away:.1f} s")
                 self._watch.log_is_away = not was_quick
             await self._until_touched()
 
@@ -170,7 +170,8 @@ class Follower:
         now = watch.clock.now()
         place = f"log {revocation.sequence}" if revocation.sequence else f"not durable yet, {revocation.id}"
         done = f"{place}: {clean(mask(revocation.cause))}; closed {closed}, asked {asked}"
-        watch.events.emit(replace(revoked(revocation, done), duration=now - revocation.instant))
+        event = revoked(revocation, done, hit=closed + asked)
+        watch.events.emit(replace(event, duration=now - revocation.instant))
         acknowledgement = Acknowledgement(
             revocation=revocation.id,
             sequence=revocation.sequence,

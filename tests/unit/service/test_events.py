@@ -96,7 +96,7 @@ def test_a_sink_that_fails_is_told_once_and_once_when_it_is_over() -> None:
     failing.error = None
     events.tick()
     events.tick()
-    assert lines == ["an audit sink failed: bug", "the audit sink works again, after 6.0 s; it lost 3 events"]
+    assert lines == ["an audit sink failed: bug", "the audit sink works again after 6.0 s; it lost 3 events"]
 
 
 def test_a_sink_that_keeps_what_it_can_not_write_has_lost_nothing() -> None:
@@ -108,4 +108,4 @@ def test_a_sink_that_keeps_what_it_can_not_write_has_lost_nothing() -> None:
     events.flush()
     keeping.error = None
     events.tick()
-    assert lines[-1] == "the audit sink works again, after 0.0 s"
+    assert lines[-1] == "the audit sink works again after 0.0 s"

@@ -152,7 +152,7 @@ async def test_the_follower_knows_since_when_the_log_is_away_and_that_it_is_back
         await until(lambda: world.follower.away_since is None)
     finally:
         polling.cancel()
-    assert world.notes == ["the revocation log does not answer: gone", "the revocation log answers again, after 10.0 s"]
+    assert world.notes == ["the revocation log does not answer: gone", "the revocation log answers again after 10.0 s"]
 
 
 @leaping
@@ -195,7 +195,7 @@ async def test_what_housekeeping_goes_without_is_said_once_and_once_when_it_is_o
         world.clock.advance(2.0)
     assert world.notes == [
         "signing keys are not looked after: gone",
-        "signing keys are looked after again, after 4.0 s",
+        "signing keys are looked after again after 4.0 s",
     ]
 
 
@@ -235,7 +235,7 @@ async def test_a_heartbeat_that_failed_is_said_as_soon_as_it_can_be() -> None:
     finally:
         await keeper.stop()
     told = [note for note in world.notes if "heartbeat" in note]
-    assert told == ["no heartbeat: gone", "heartbeats are sent again, after 0.0 s"], "told once each"
+    assert told == ["no heartbeat: gone", "heartbeats are sent again after 0.0 s"], "told once each"
 
 
 @leaping

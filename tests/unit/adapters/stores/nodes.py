@@ -50,6 +50,7 @@ class Node:
             feed=self.feed,
             clock=place.clock,
             entropy=FakeEntropy(),
+            name="PostgreSQL",
             note=self.notes.append,
             made_durable=self.made_durable.append,
         )

@@ -19,6 +19,7 @@ from doorward.adapters.stores.redis.feed import News, RedisFeed
 from doorward.adapters.stores.redis.notices import BansChanged
 from doorward.ports import Clock, Entropy, LogBehindError, Store, StoreError
 from doorward.service.chance import fraction
+from doorward.service.noting import Loss
 from doorward.service.within import answered
 from doorward.values.revocation import Revocation
 
@@ -41,7 +42,7 @@ SET_BACK: Final = (
 
 
 class Following:
-    """`note` gets lines for our own log, `made_durable` what this process has made durable at last.
+    """`name` is what the durable store is called, `note` gets lines for our own log, `made_durable` what this process has made durable at last.
 
     Where nobody `run`s it, as in a command, a question reads the durable log once its copy is too old.
     """
@@ -53,6 +54,7 @@ class Following:
         feed: RedisFeed,
         clock: Clock,
         entropy: Entropy,
+        name: str,
         note: Callable[[str], None],
         made_durable: Callable[[Revocation], None],
     ) -> None:
@@ -60,7 +62,8 @@ class Following:
         self._feed = feed
         self._clock = clock
         self._entropy = entropy
-        self._note = note
+        self._name = name
+        self._loss = Loss(note, without=f"{name} is away", again=f"{name} is back")
         self._newest = 0
         self._proven = 0  # as far as the durable log has been read: what came by the stream since is read once more
         self._floor = 0  # of all above it up to `_newest` we have those that exist
@@ -242,7 +245,7 @@ class Following:
         if self._is_away:
             self._is_away = False
             self.ban_version += 1  # whoever answers now may count to the same number by other bans
-            self._note("the durable store is back")
+            self._loss.end(now=asyncio.get_running_loop().time())
         for row in rows:
             self._place(row)
         self._proven = max(self._proven, rows[-1].sequence if rows else 0)
@@ -294,9 +297,9 @@ class Following:
             raise StoreError(self._set_back)
 
     def _away(self, error: StoreError) -> None:
-        if not self._is_away:
-            self._is_away = True
-            self._note(f"the durable store is away: {error}")
+        self._is_away = True
+        why = str(error).removeprefix(self._name).lstrip(": ")
+        self._loss.begin(why, now=asyncio.get_running_loop().time())
 
     # going on
 

@@ -57,7 +57,7 @@ class Shared:
 
 
 class ClusterStore:
-    """`key` signs what nodes tell each other. `follows`: this process serves connections, so it polls and listens.
+    """`key` signs what nodes tell each other. `name` is what a message calls the durable store. `follows`: this process serves connections, so it polls and listens.
 
     One that does not, a command, is content with one of the two sides, unless it asks the other for something.
     """
@@ -73,22 +73,30 @@ class ClusterStore:
         entropy: Entropy,
         told: Told,
         follows: bool,
+        name: str = "the durable store",
     ) -> None:
         self._durable = durable
         self._link = link
         self._shared = shared
         self._told = told = replace(told, note=unfailing(told.note))
         self._follows = follows
+        self._was_told = False
         self._junk: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._feed = feed = RedisFeed(link, key=key, entropy=entropy, refused=self._refused)
         self._following = following = Following(
-            durable=durable, feed=feed, clock=clock, entropy=entropy, note=told.note, made_durable=told.made_durable
+            durable=durable,
+            feed=feed,
+            clock=clock,
+            entropy=entropy,
+            name=name,
+            note=self._note_news,
+            made_durable=told.made_durable,
         )
         self.tickets: TicketStore = shared.tickets
         self.rates: RateStore = shared.rates
         self.slots: SlotStore = shared.slots
-        self.revocations: RevocationLog = ClusterRevocations(durable.revocations, feed, following, note=told.note)
+        self.revocations: RevocationLog = ClusterRevocations(durable.revocations, feed, following, note=self._note_news)
         self.bans: BanStore = ClusterBans(durable.bans, feed, following, note=told.note)
         self.presence: Presence = ClusterPresence(
             durable.presence, shared.presence, note=told.note if follows else None
@@ -114,6 +122,7 @@ class ClusterStore:
             raise StoreError("; ".join(failures))
         for failure in failures:
             self._told.note(failure)
+        self._was_told = bool(failures)
         if self._follows:
             self._tasks = [
                 asyncio.create_task(guarded(name, work, fault=self._told.fault), name=name)
@@ -123,6 +132,11 @@ class ClusterStore:
                     ("refused entries", self._tell_of_junk),
                 )
             ]
+
+    def _note_news(self, line: str) -> None:
+        """A command that was told which side is away has heard why already."""
+        if not self._was_told:
+            self._told.note(line)
 
     async def _open_shared(self) -> None:
         await self._link.open()

@@ -80,7 +80,7 @@ class Link:
         self._jobs: deque[Job] = deque()
         self._spare: Connection | None = None
         self._probe: asyncio.Task[None] | None = None
-        self._away: str = "the store is not open"
+        self._away: str = "PostgreSQL is away"
         self._open = False
         self._slow = 0  # statements in a row that took too long
         self.fault = fault

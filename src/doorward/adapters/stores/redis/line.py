@@ -53,7 +53,7 @@ class Line(asyncio.Protocol):
         """Before `begin` only: one command, one answer. Raises RedisError or OSError."""
         connection = self._connection
         if connection is None:
-            raise ConnectionError("it is not open")
+            raise ConnectionError("it is not connected")
         await connection.send_packed_command([packed(*command)], check_health=False)
         return await connection.read_response()
 

@@ -23,7 +23,7 @@ from redis.exceptions import (
 from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import ASKING, Call, packed_load
 from doorward.adapters.stores.redis.line import Line
-from doorward.adapters.stores.redis.opening import check_server, read_sections
+from doorward.adapters.stores.redis.opening import check_server, read_sections, words_of
 from doorward.adapters.stores.redis.slot_map import Node, SlotMapError, nodes_of, read_slots
 from doorward.ports import StoreError
 
@@ -115,7 +115,7 @@ class Lines:
                     raise StoreError("the cluster says that it is down")
                 return read_slots(await line.ask("CLUSTER", "SLOTS"), asked=seed)
             except (RedisError, OSError, StoreError, SlotMapError) as error:
-                why = f"{seed[0]}:{seed[1]}: {error}"
+                why = f"{seed[0]}:{seed[1]}: {words_of(error)}"
             finally:
                 await line.close()
         raise StoreError(why)
@@ -129,7 +129,7 @@ class Lines:
         except BaseException as error:
             await line.close()
             if isinstance(error, RedisError | OSError):
-                raise StoreError(str(error) or type(error).__name__) from None
+                raise StoreError(words_of(error)) from None
             raise
         self._lines[node] = line
         if not self._address.cluster:

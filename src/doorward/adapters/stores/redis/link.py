@@ -16,7 +16,7 @@ from doorward.adapters.stores.redis.address import RedisAddress
 from doorward.adapters.stores.redis.call import Argument, Call, key_of, packed, packed_script
 from doorward.adapters.stores.redis.line import Line
 from doorward.adapters.stores.redis.lines import Lines
-from doorward.adapters.stores.redis.opening import check_policy, read_sections
+from doorward.adapters.stores.redis.opening import FORGOTTEN, check_policy, is_of_rights, read_sections
 from doorward.adapters.stores.redis.reader import RedisReader
 from doorward.adapters.stores.redis.script import Script
 from doorward.adapters.stores.redis.slot_map import Node, slot_of
@@ -85,7 +85,7 @@ class RedisLink:
         self._fault = fault
         self._state = _State.CLOSED
         self._lines: Lines | None = None
-        self._why = "it is not open"
+        self._why = "it is not connected"
         self._hooks: list[Hook] = []
         self._waiting: deque[Call] = deque()
         self._watch: asyncio.TimerHandle | None = None
@@ -115,6 +115,7 @@ class RedisLink:
         try:
             self._lines = await self._connected()
         except StoreError as error:
+            self._why = str(error)
             raise StoreError(f"{self._address.shown}: {error}") from None
         self._state = _State.HERE
         self._asking = self._loop.create_task(
@@ -275,7 +276,7 @@ class RedisLink:
         task.add_done_callback(self._ending.discard)
 
     async def _probe(self) -> None:
-        since, pause = self._loop.time(), FIRST_PROBE
+        since, pause, was_told = self._loop.time(), FIRST_PROBE, False
         while self._state is not _State.HERE:
             chance = int.from_bytes(self._entropy.bytes(2)) / 65536
             await asyncio.sleep(pause * (0.5 + chance / 2))
@@ -283,7 +284,13 @@ class RedisLink:
             try:
                 await self._come_back()
             except StoreError as error:
-                self._lost(str(error))
+                why = str(error)
+                if is_of_rights(why):
+                    why += FORGOTTEN
+                    if not was_told:
+                        self._note(f"{self._address.shown} is away still: {why}")
+                    was_told = True
+                self._lost(why)
             except Exception as error:  # noqa: BLE001 - a bug of ours in a hook: told, and the probe goes on
                 self._lost(f"{type(error).__name__} in a hook")
                 self._fault("redis hook", error)

@@ -14,6 +14,9 @@ from doorward.adapters.stores.redis.line import Line
 from doorward.ports import StoreError
 
 OLDEST: Final = (6, 2)
+FORGOTTEN: Final = ". It let us in before: was Redis restarted without its ACL (aclfile, or the user in redis.conf)?"
+_WRONG: Final = "wrong user name or password, or the user is disabled"
+_RIGHTS: Final = (_WRONG, "Authentication required", "no permissions", "has no password")
 _POLICY: Final = "maxmemory_policy"
 
 
@@ -48,6 +51,19 @@ async def check_server(line: Line) -> None:
             "Redis or Valkey itself, and no proxy before it may take them out"
         )
     line.life = "/".join(life)
+
+
+def words_of(error: Exception) -> str:
+    """What a server says, or the system. Our log masks what follows the word `password`: that is said in other words."""
+    words = str(error) or type(error).__name__
+    if "without any password configured" in words:
+        return "its default user has no password, and store.cluster_url has one"
+    return words.replace("invalid username-password pair or user is disabled", _WRONG)
+
+
+def is_of_rights(why: str) -> bool:
+    """It knows us not, or no longer lets us do what we must."""
+    return any(words in why for words in _RIGHTS)
 
 
 def check_policy(told: Mapping[str, str]) -> None:

@@ -87,7 +87,7 @@ class Database:
         Raises StoreError, at once or from the future.
         """
         if self._writing is None:
-            raise StoreError("the store is not open")
+            raise StoreError("the database is not open")
         self._is_still_there()
         self._count()
         return self._writing.do(work, durable=durable)
@@ -100,7 +100,7 @@ class Database:
     def read(self, work: Work[T]) -> asyncio.Future[T]:
         """Call `work` with a connection that reads, in the reading thread. Raises StoreError."""
         if self._reading is None:
-            raise StoreError("the store is not open")
+            raise StoreError("the database is not open")
         return self._reading.do(work)
 
     async def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -110,7 +110,7 @@ class Database:
     async def poll(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
         """All rows of a query that an index answers in microseconds: at once, without a thread. Raises StoreError."""
         if self._reading is None:
-            raise StoreError("the store is not open")
+            raise StoreError("the database is not open")
         self._is_still_there()
         rows = self._quick.rows(statement, parameters)
         return await self.rows(statement, parameters) if rows is None else rows

@@ -95,7 +95,7 @@ async def test_what_could_not_be_published_is_found_by_the_poll_and_at_once_by_w
     assert await a.log.append(one("r1")) == 1
     assert a.log.touched()
     assert await a.asks() == ["r1"]
-    assert "could not be published" in a.notes[-1]
+    assert "could not be told at once" in a.notes[-1]
     await b.following.poll()
     assert b.log.touched()
     assert await b.asks() == ["r1"]
@@ -379,3 +379,10 @@ async def test_a_list_of_the_undurable_of_another_type_is_begun_anew(place: Plac
     place.durable.away = False
     late = place.node()
     assert await late.asks() == ["r1"]
+
+
+async def test_that_the_durable_store_is_away_is_said_once_and_once_when_it_is_back(place: Place) -> None:
+    node = place.node()
+    for place.durable.away in (True, True, False, False):
+        await node.following.poll()
+    assert node.notes == ["PostgreSQL is away: is away", "PostgreSQL is back after 0.0 s"]

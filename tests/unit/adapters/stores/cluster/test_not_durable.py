@@ -332,7 +332,7 @@ async def test_one_that_fails_each_time_takes_its_turn_behind_the_others(place: 
         await b.following.poll()
     assert await place.durable.kept() == ["r1", "r2"]
     assert len([note for note in b.notes if "bad" in note]) == 1
-    assert "the durable store is away" not in " ".join(b.notes)
+    assert "PostgreSQL is away:" not in " ".join(b.notes)
     place.durable.fails = set()
     await b.following.poll()
     assert await place.durable.kept() == ["r1", "r2", "bad"]

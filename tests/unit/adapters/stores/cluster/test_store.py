@@ -13,7 +13,7 @@ from doorward.ports import StoreError
 from doorward.testing import FakeClock, FakeEntropy
 from doorward.values.revocation import Revocation
 from tests.stores.clock import NOW
-from tests.stores.made import node, present, revocation
+from tests.stores.made import ban, node, present, revocation
 from tests.unit.adapters.stores.fake_redis import Durable, FakeLink, FakeRedis
 from tests.unit.adapters.stores.nodes import KEY, turns
 from tests.unit.leaping import leaping
@@ -129,8 +129,18 @@ async def test_a_command_is_content_with_one_side_and_says_so(redis: FakeRedis, 
     else:
         durable.away = True
     await whole.store.open()
-    assert len(whole.notes) == 1
     assert await whole.store.revocations.append(revocation()) == (1 if away == "link" else 0)
+    await whole.store.close()
+    said = "store.cluster_url: Redis is away" if away == "link" else "store.url: PostgreSQL is away"
+    assert whole.notes == [said], "and what comes of that is no news"
+
+
+async def test_a_ban_that_could_not_be_told_says_when_it_counts(redis: FakeRedis, durable: Durable) -> None:
+    whole = Whole(redis, durable, follows=False)
+    whole.link.away = True
+    await whole.store.open()
+    await whole.store.bans.add(ban())
+    assert whole.notes[1] == "Redis is away: each node finds the change of the bans by itself, within some 2 s"
     await whole.store.close()
 
 
