@@ -46,6 +46,29 @@ async def test_a_renewed_connection_is_one_row(store: Store) -> None:
     assert await store.presence.connections(now=NOW) == [present("c1", expires_at=NOW + 60)]
 
 
+async def test_who_goes_by_another_number_takes_along_what_is_open_and_nothing_of_the_twins(ground: Ground) -> None:
+    """A stranger's: two gateways of one name, and the first one's connections were listed nowhere any more."""
+    a, b = [await ground.store(process) for process in ("gw-1:0", "gw-1:0 of another machine")]
+    await a.presence.beat(node(0))
+    await a.presence.note(opened=[present("a1", opened_at=NOW)], closed=())
+    twin = replace(node(0), pid=999, started_at=NOW + 1, beat_at=NOW + 1)
+    await b.presence.beat(twin)
+    await b.presence.note(opened=[present("b1", opened_at=NOW + 1.5)], closed=())
+    await a.presence.note(opened=[present("a2", opened_at=NOW + 1.2)], closed=())
+    await a.presence.beat(node(7, beat_at=NOW + 2))
+    moved = [present("a1", 7, opened_at=NOW), present("a2", 7, opened_at=NOW + 1.2)]
+    await a.presence.note(opened=moved, closed=())
+    assert await a.presence.connections(now=NOW + 2) == [*moved, present("b1", opened_at=NOW + 1.5)]
+    await a.presence.note(opened=[present("a3", 7, opened_at=NOW + 2)], closed=["a2"])
+    left = [moved[0], present("a3", 7, opened_at=NOW + 2)]
+    for _ in range(2):
+        assert await a.presence.connections(now=NOW + 2) == [left[0], present("b1", opened_at=NOW + 1.5), left[1]]
+        await a.presence.beat(node(7, beat_at=NOW + 2))
+        await b.presence.beat(replace(twin, beat_at=NOW + 2))
+    await b.presence.leave(node="gw-1", worker=0)
+    assert await a.presence.connections(now=NOW + 2) == left
+
+
 async def test_who_leaves_takes_everything_along(store: Store) -> None:
     for worker in (0, 1):
         await store.presence.beat(node(worker))

@@ -48,12 +48,15 @@ def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Pa
     from doorward.adapters.audit.console import masked
     from doorward.adapters.gateway.main import serve as serve_parts
     from doorward.adapters.gateway.parts import GatewayParts, Where
+    from doorward.adapters.system import even_clock
     from doorward.config.assemble import Assembly
     from doorward.config.config import Form
     from doorward.config.grammar import bracketed
     from doorward.config.load import load
     from doorward.service.noting import unfailing
 
+    ticks = even_clock()
+    launched = ticks()
     process = os.getpid()  # the one that takes signals, whoever else works
     # several workers leave their numbers for each other here, so that any one answers a scrape for the node
     folder = Path(tempfile.mkdtemp(prefix="doorward-")) if found.workers > 1 else None
@@ -73,6 +76,7 @@ def _serve(found: "Config", path: "pathlib.Path | None", pages: "Mapping[str, Pa
             note=note,
             folder=folder,
             pages=pages,
+            age=lambda: ticks() - launched,
         )
 
     def opened(gateway: Where, admin: Where) -> None:

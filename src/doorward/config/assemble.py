@@ -41,6 +41,7 @@ class Assembly:
     """One gateway process (adapters/gateway/parts.py GatewayParts). `node` is the same for all workers of a node.
 
     `folder` is where several workers leave their numbers for each other and ask each other, private to this node.
+    `age`: seconds since it was launched, all its workers with it; None where nobody can tell.
 
     Raises StartError when it can't be built, StoreError when it can't be started.
     """
@@ -55,12 +56,15 @@ class Assembly:
         note: Callable[[str], None],
         folder: Path | None = None,
         pages: Mapping[str, Page] | None = None,
+        age: Callable[[], float] | None = None,
     ) -> None:
         self._master = master_secret(config)
         self._places: Places[BackendPlace] = Places()
         self._parts = Parts(
             config,
-            process=Process(node=node, worker=worker, audit_worker=worker, shared=config.workers > 1, folder=folder),
+            process=Process(
+                node=node, worker=worker, audit_worker=worker, shared=config.workers > 1, folder=folder, age=age
+            ),
             load=load,
             rules_of=rules_of,
             master=self._master,

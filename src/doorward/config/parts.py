@@ -72,6 +72,7 @@ class Process:
     `node` is the same for all workers of a node, `worker` distinct among them. `audit_worker` tells whose audit file it
     writes. `shared`: other processes admit connections over the same store. `folder` is where several workers leave
     their numbers for each other and ask each other, private to this node; None where they don't.
+    `age`: seconds since all workers of this node were launched together, None where they were not.
     """
 
     node: str
@@ -79,6 +80,7 @@ class Process:
     audit_worker: int
     shared: bool
     folder: Path | None = None
+    age: Callable[[], float] | None = None
 
 
 class _CurrentVerifier:
@@ -233,6 +235,7 @@ class Parts:
             node=node,
             worker=worker,
             version=__version__,
+            age=process.age,
             more={"metrics": self.numbers.run} if folder is not None else {},
             close_without_store=lambda: not self.terms.config.keep_live_without_store,
             handshake_rate=self._handshake_rate,

@@ -203,14 +203,17 @@ class Administration:
         presence, now = self._store.presence, self.now
         lost = [one for one in await presence.unheard(now=now) if one.started_at <= known.instant]
         asked = [one for one in await presence.nodes(now=now) if one.started_at <= known.instant]
+        nodes = {node for node, _ in said} | {one.node for one in (*asked, *lost)}
+        silent = {one.node for one in asked if (one.node, one.worker) not in said}
         result = Revoked(
             id=known.id,
             sequence=known.sequence,
             durable=known.sequence > 0,
             closed=sum(answer.closed for answer in answers),
             asked=sum(answer.asked for answer in answers),
-            nodes=len({node for node, _ in said} | {one.node for one in (*asked, *lost)}),
-            silent=tuple(sorted({one.node for one in asked if (one.node, one.worker) not in said})),
+            nodes=len(nodes),
+            answered=operate.answered_of(nodes, answers, silent=silent),
+            silent=tuple(sorted(silent)),
             took=max((answer.at for answer in answers), default=known.instant) - known.instant,
             identities=tuple(dict.fromkeys(name for answer in answers for name in answer.identities)),
             unheard=operate.of_nodes(lost, answers, now=now),

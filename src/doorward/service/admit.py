@@ -85,11 +85,12 @@ class Door:
             decision = await self._decide(handshake, wire, passage, trail, now=started)
         finally:
             passage.arrived()
-            if isinstance(decision, Deny):
-                for live in registered:
+            for live in registered:
+                self._watch.entering.discard(live.connection)
+                if isinstance(decision, Deny):
                     live.withdraw()
-                if passage.slot is not None:
-                    self._watch.release(passage.slot)
+            if isinstance(decision, Deny) and passage.slot is not None:
+                self._watch.release(passage.slot)
             self._watch.replace(passage.replaced)
             self._audit(trail, decision, wire, handshake, duration=clock.now() - started)
         if isinstance(decision, Deny):
@@ -151,6 +152,7 @@ class Door:
         live = Live(question.admission, watch, now=watch.clock.now())
         if not watch.connections.add(live):
             return MISSING
+        watch.entering.add(live.connection)
         registered.append(live)
         return Found(None)
 

@@ -1,7 +1,7 @@
 """What an operator does, through the store and its feed: the same for one gateway, many nodes, or somebody's app."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
@@ -42,9 +42,9 @@ class Unheard:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """What became of a revocation. `took` is seconds from the call to the last close; `silent` are the nodes of which
-    a worker did not answer, `unheard` those that were not even waited for. Not `durable`: every node acts on it, and
-    goes on trying to have it kept."""
+    """What became of a revocation. `took` is seconds from the call to the last close; `answered` counts the nodes of
+    which every worker that is heard of did; `silent` are those of which one did not, `unheard` those of which one was
+    not even waited for. Not `durable`: every node acts on it, and goes on trying to have it kept."""
 
     id: str
     sequence: int
@@ -52,6 +52,7 @@ class Revoked:
     closed: int
     asked: int
     nodes: int
+    answered: int
     silent: tuple[str, ...]
     took: float
     identities: tuple[str, ...]
@@ -112,18 +113,27 @@ async def revoke(
             break
         await asyncio.sleep(LOOK_EVERY)
     unheard = of_nodes(lost, answers, now=clock.now())
+    known = {one.node for one in (*nodes, *lost)}
+    silent = {node for node, _ in missing}
     return Revoked(
         id=id,
         sequence=sequence,
         durable=sequence > 0,
         closed=sum(answer.closed for answer in answers),
         asked=sum(answer.asked for answer in answers),
-        nodes=len({one.node for one in (*nodes, *lost)}),
-        silent=tuple(sorted({node for node, _ in missing})),
+        nodes=len(known),
+        answered=answered_of(known, answers, silent=silent),
+        silent=tuple(sorted(silent)),
         took=max(0.0, max((answer.at for answer in answers), default=clock.now()) - began),
         identities=tuple(dict.fromkeys(name for answer in answers for name in answer.identities)),
         unheard=unheard,
     )
+
+
+def answered_of(nodes: Set[str], answers: Iterable[Acknowledgement], *, silent: Set[str]) -> int:
+    """Of these nodes, so many answered by every worker that was waited for: a dead one of a name that lives counts for
+    nothing here."""
+    return len({answer.node for answer in answers} & nodes - silent)
 
 
 def of_nodes(lost: Iterable[PresentNode], answers: Iterable[Acknowledgement], *, now: float) -> tuple[Unheard, ...]:
@@ -147,9 +157,10 @@ async def forget_node(store: Store, clock: Clock, *, node: str) -> int:
 
 def summary(result: Revoked) -> str:
     """The line that `doorward revoke` prints."""
-    answered = result.nodes - len({*result.silent, *(one.node for one in result.unheard)})
     noun = "connection" if result.closed == 1 else "connections"
-    line = f"closed {result.closed} {noun} on {answered} of {_count(result.nodes)} in {result.took * 1000:.0f} ms"
+    line = (
+        f"closed {result.closed} {noun} on {result.answered} of {_count(result.nodes)} in {result.took * 1000:.0f} ms"
+    )
     if result.asked:
         line += f"; {result.asked} asked to renew or given other roles"
     if result.silent:

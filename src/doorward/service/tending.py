@@ -18,6 +18,7 @@ from doorward.service.guarding import guarded
 from doorward.service.live import Live
 from doorward.service.namesakes import Namesakes
 from doorward.service.noting import Loss
+from doorward.service.predecessors import Predecessors
 from doorward.service.revoke import Follower
 from doorward.service.timekeeping import Timekeeper
 from doorward.service.watch import Watch
@@ -43,6 +44,7 @@ class Chores(Protocol):
 class Tending:
     """The loops of one worker. `close_without_store`: live connections end when the log is long away. `handshake_rate`:
     how many of those whom we close may come back a second, of this worker's. `more`: loops of the adapters', by name.
+    `age`: seconds since the gateway was launched that this worker is one of, None where nobody can tell.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Tending:
         handshake_rate: Callable[[], float],
         more: Mapping[str, Callable[[], Awaitable[None]]],
         version: str = "",
+        age: Callable[[], float] | None = None,
     ) -> None:
         self._watch = watch
         self._door = door
@@ -75,7 +78,10 @@ class Tending:
         self._names = Namesakes(node=node, worker=worker, entropy=entropy)
         self._close_without_store = close_without_store
         self._handshake_rate = handshake_rate
-        self._more = more
+        self._more = dict(more)
+        if age is not None:
+            before = Predecessors(store.presence, watch.clock, node=node, worker=lambda: self._names.worker, age=age)
+            self._more["predecessors"] = before.run
         self._version = version
         self._started_at = watch.clock.now()
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,7 +89,7 @@ class Tending:
         losses = {
             "beat": ("no heartbeat", "heartbeats are sent again"),
             "slots": ("the places of connections are not renewed", "the places of connections are renewed again"),
-            "keys": ("signing keys are not looked after", "signing keys are looked after again"),
+            "keys": ("signing keys are not refreshed", "signing keys are refreshed again"),
             "forget": ("revocations that are over are not dropped", "revocations that are over are dropped again"),
         }
         self._losses = {
@@ -183,6 +189,7 @@ class Tending:
                 self._watch.note(said)
                 self._watch.events.emit(AuditEvent(EventKind.NODE, Outcome.FAILED, detail=said))
         self._follower.worker = self._names.worker
+        self._watch.renumber(self._names.worker)
 
     async def _keep_house(self) -> None:
         for turn in count(1):

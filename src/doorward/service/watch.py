@@ -33,7 +33,8 @@ REPLACE_AGAIN_AFTER = (0.5, 2.0, 8.0)
 
 class Watch:
     """`rules` is swapped whole by a reload. `note` gets lines for our own log. `log_is_away`: the revocation log does
-    not answer, or too slowly for a handshake to ask it."""
+    not answer, or too slowly for a handshake to ask it. `entering`: connections in the table that may still be refused.
+    """
 
     def __init__(
         self,
@@ -60,7 +61,9 @@ class Watch:
         self._answers = answers
         self._node = node
         self._worker = worker
+        self.entering: set[str] = set()
         self._opened: dict[str, PresentConnection] = {}
+        self._anew: dict[str, PresentConnection] = {}  # the store may have a row of theirs already
         self._closed: list[str] = []
         self._releasing: list[str] = []
         self._counts_refusals = True
@@ -71,8 +74,22 @@ class Watch:
 
     def opened(self, live: Live) -> None:
         """A handshake was allowed."""
+        self._opened[live.connection] = self._row(live)
+
+    def renumber(self, worker: int) -> None:
+        """Presence keeps this worker by another number from now on: what is open goes there with it."""
+        if worker == self._worker:
+            return
+        self._worker = worker
+        for live in self.connections:
+            if live.connection in self._opened:
+                self._opened[live.connection] = self._row(live)
+            elif live.connection not in self.entering:
+                self._anew[live.connection] = self._row(live)
+
+    def _row(self, live: Live) -> PresentConnection:
         admission, identity = live.admission, live.principal.identity
-        self._opened[live.connection] = PresentConnection(
+        return PresentConnection(
             connection=live.connection,
             node=self._node,
             worker=self._worker,
@@ -119,6 +136,7 @@ class Watch:
 
     def finished(self, live: Live) -> None:
         """A connection is closed: its slot and its presence end."""
+        self._anew.pop(live.connection, None)
         if self._opened.pop(live.connection, None) is None:
             self._closed.append(live.connection)
         self.release(live.connection)
@@ -140,16 +158,16 @@ class Watch:
 
     async def report_presence(self) -> None:
         """Hand the store what opened and closed since last time. What fails is kept for the next time."""
-        opened, closed = self._opened, self._closed
+        opened, closed = self._anew | self._opened, self._closed
         if not opened and not closed:
             return
-        self._opened, self._closed = {}, []
+        self._anew, self._opened, self._closed = {}, {}, []
         try:
             await answered(self._store.presence.note(opened=tuple(opened.values()), closed=closed))
         except StoreError as error:
             self.note(f"presence could not be written: {error}")
             alive = {name: row for name, row in opened.items() if self.connections.get(name) is not None}
-            self._opened = alive | self._opened
+            self._anew = alive | self._anew
             self._closed = closed + self._closed
 
     # refusals

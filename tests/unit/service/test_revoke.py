@@ -188,6 +188,22 @@ async def test_the_answer_of_who_was_not_heard_of_counts() -> None:
     assert (result.closed, result.nodes, result.unheard, result.is_proven) == (2, 1, (), True)
 
 
+async def test_a_node_that_answered_counts_whatever_is_left_of_one_of_its_name() -> None:
+    world = World()
+    await world.store.presence.beat(PresentNode("gw-2", 1, 1, START, START, 0, 0))
+    world.clock.advance(42)
+    now = world.clock.now()
+    for node, worker in (("gw-1", 1), ("gw-2", 2), ("gw-3", 1), ("gw-3", 2)):
+        await world.store.presence.beat(PresentNode(node, worker, 1, START, now, 0, 0))
+    await revoked(world)
+    for node, worker in (("gw-1", 1), ("gw-2", 2), ("gw-3", 1)):
+        await world.store.revocations.acknowledge(Acknowledgement("one", 1, node, worker, 1, 0, now, 0.1))
+    result = await revoked(world)
+    assert (result.answered, result.nodes, result.silent) == (2, 3, ("gw-3",))
+    assert result.unheard == (operate.Unheard("gw-2", 42.0),)
+    assert operate.summary(result).startswith("closed 3 connections on 2 of 3 nodes in ")
+
+
 async def test_only_who_is_not_heard_of_can_be_forgotten() -> None:
     world = World()
     await world.store.presence.beat(PresentNode("gw-2", 1, 1, START, START, 0, 0))
@@ -239,7 +255,7 @@ async def test_what_is_done_is_told_as_done_though_nobody_can_be_asked_any_more(
 async def test_the_command_leaves_a_record_of_its_own() -> None:
     world = World()
     result = operate.Revoked(
-        id="one", sequence=7, durable=True, closed=3, asked=0, nodes=2, silent=(), took=0.038, identities=()
+        id="one", sequence=7, durable=True, closed=3, asked=0, nodes=2, answered=2, silent=(), took=0.038, identities=()
     )
     await operate.record_revocation(
         world.store,
@@ -257,7 +273,7 @@ async def test_the_command_leaves_a_record_of_its_own() -> None:
 
 
 NOBODY = operate.Revoked(
-    id="one", sequence=1, durable=True, closed=0, asked=0, nodes=2, silent=(), took=0.01, identities=()
+    id="one", sequence=1, durable=True, closed=0, asked=0, nodes=2, answered=2, silent=(), took=0.01, identities=()
 )
 
 

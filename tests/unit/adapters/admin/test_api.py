@@ -31,7 +31,7 @@ JSON = ("content-type", "application/json")
 REVOCATION = Revocation(
     Target(TargetKind.IDENTITY, "alice"), NOW, Effect.CLOSE, "operator", NOW + 9e6, "ops", sequence=7, id="r" * 22
 )
-REVOKED = Revoked("r" * 22, 7, True, 2, 0, 2, ("gw2",), 0.038, ("https://login.example.com/|auth0|7f3a|acme",))
+REVOKED = Revoked("r" * 22, 7, True, 2, 0, 2, 1, ("gw2",), 0.038, ("https://login.example.com/|auth0|7f3a|acme",))
 BAN = Ban(ip_network("192.0.2.0/24"), None, None, None, "noise", NOW, NOW + 600, "ops", 3)
 ROW = PresentConnection("c1", "gw", 1, "https://i/", "alice", "", "s1", "192.0.2.7", "/chat", NOW + 0.5, None)
 

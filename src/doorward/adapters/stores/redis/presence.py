@@ -90,6 +90,9 @@ class RedisPresence:
         news: dict[Worker, tuple[dict[str, bytes], list[str]]] = {}
         for row in opened:
             worker = (row.node, row.worker)
+            before = self._worker_of.get(row.connection, worker)
+            if before != worker:  # it goes by another number now: of the old one only what is ours is taken
+                news.setdefault(before, ({}, []))[1].append(row.connection)
             news.setdefault(worker, ({}, []))[0][row.connection] = _connection_row(row)
             self._worker_of[row.connection] = worker
         for connection in closed:
