@@ -5,6 +5,7 @@ import pwd
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -107,6 +108,17 @@ async def withdraw(
     )
     await record_or_warn(said, is_known=not result.durable)
     return result
+
+
+def revoked_as_json(result: "Revoked") -> dict[str, object]:
+    """Whom it hit member by member, since a subject may have any character; no place in the log while it has none."""
+    from doorward.values.principal import Identity
+
+    return {
+        **asdict(result),
+        "sequence": result.sequence or None,
+        "identities": [one._asdict() for one in map(Identity.of_text, result.identities)],
+    }
 
 
 def warn_if_alone(tools: "Opened", nodes: int) -> None:

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from doorward.cli.acting import act, instant, operator, record_or_warn, table, want_holdable, warn_if_alone, withdraw
+from doorward.cli.acting import (
+    act,
+    instant,
+    operator,
+    record_or_warn,
+    revoked_as_json,
+    table,
+    want_holdable,
+    warn_if_alone,
+    withdraw,
+)
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, warn
 
 if TYPE_CHECKING:
@@ -70,7 +80,7 @@ def close(
 
     result = act(config, work, keys=False)
     if as_json:
-        print_json(asdict(result))
+        print_json(revoked_as_json(result))
     elif result.closed or result.silent or result.unheard:
         typer.echo(operate.summary(result))
     else:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from doorward.cli.acting import act, want_holdable, warn_if_alone, warn_if_strange, withdraw
+from doorward.cli.acting import act, revoked_as_json, want_holdable, warn_if_alone, warn_if_strange, withdraw
 from doorward.cli.command import AsJson, ConfigFile, Exit, fail, print_json, say_next
 
 
@@ -36,8 +36,6 @@ def revoke(
 
     Example: doorward revoke --subject bob --issuer https://login.example.com/
     """
-    from dataclasses import asdict
-
     from doorward.config.making import Opened, revocation_life
     from doorward.service import operate
     from doorward.values.principal import Identity
@@ -86,7 +84,7 @@ def revoke(
 
     result = act(config, work, keys=False)
     if as_json:
-        print_json(asdict(result))
+        print_json(revoked_as_json(result))
     else:
         typer.echo(operate.summary(result))
         for hit in map(Identity.of_text, result.identities):

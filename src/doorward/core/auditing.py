@@ -46,6 +46,16 @@ _NAMES: Final = tuple(f',"{name}":' for name in _COLUMNS)
 _PLACE_OF_COUNT: Final = _COLUMNS.index("count")
 
 
+class _Nought(int):
+    """A count that is written though it is nothing: the one that is left out is 1."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+_NOUGHT: Final = _Nought()
+
+
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     """Text from outside, made safe for a log: cut to `limit`, and what is not printable is shown escaped.
 
@@ -222,8 +232,8 @@ def to_json(event: AuditEvent) -> str:
     head = f'{{"kind":"{event.kind.value}","outcome":"{event.outcome.value}","at":{round(event.at, 6)!r}'
     line = [head, f',"node":{_quoted(event.node)},"worker":{event.worker},"sequence":{event.sequence}']
     values = list(_VALUES(event))
-    if values[_PLACE_OF_COUNT] == 1:
-        values[_PLACE_OF_COUNT] = 0
+    count = values[_PLACE_OF_COUNT]
+    values[_PLACE_OF_COUNT] = 0 if count == 1 else count or _NOUGHT
     for name, value in zip(_NAMES, values, strict=True):
         if value:
             line.append(name)

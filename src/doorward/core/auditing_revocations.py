@@ -16,21 +16,23 @@ _MEMBERS: Final = {
 }
 
 
-def revoked(revocation: Revocation, done: str) -> AuditEvent:
-    """`done` is what came of it. Only a token's id has no member of its own: `detail` shows it, masked, since a whole
-    token may have been pasted for it."""
+def revoked(revocation: Revocation, done: str, *, hit: int) -> AuditEvent:
+    """`done` is what came of it, `hit` how many connections that were.
+
+    Only a token's id has no member of its own: `detail` shows it, masked, since a whole token may have been pasted.
+    """
     named = _named(revocation.target)
     target, effect = revocation.target.kind.value, revocation.effect.value
-    return replace(named, reason=f"{target}_{effect}", detail=f"{done}; {named.detail}" if named.detail else done)
+    detail = f"{done}; {named.detail}" if named.detail else done
+    return replace(named, reason=f"{target}_{effect}", count=hit, detail=detail)
 
 
 def made_durable(revocation: Revocation, *, now: float) -> AuditEvent:
     """One that the store of record could not take at once."""
     waited = max(0.0, now - revocation.instant)
     by = f"; by {clean(revocation.by)}" if revocation.by else ""
-    return revoked(
-        revocation, f"log {revocation.sequence}: {clean(mask(revocation.cause))}; durable after {waited:.1f} s{by}"
-    )
+    done = f"log {revocation.sequence}: {clean(mask(revocation.cause))}; durable after {waited:.1f} s{by}"
+    return revoked(revocation, done, hit=0)
 
 
 def notices_refused(why: str, count: int) -> AuditEvent:

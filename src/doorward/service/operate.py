@@ -285,7 +285,11 @@ async def record_revocation(
     revocation = Revocation(target=target, instant=now, effect=effect, cause=cause, expires_at=now)
     place = f"log {result.sequence}" if result.durable else f"not durable yet, {result.id}"
     event = replace(
-        revoked(revocation, f"{place}: {clean(cause)}; {summary(result)}; by {clean(by)}"),
+        revoked(
+            revocation,
+            f"{place}: {clean(cause)}; {summary(result)}; by {clean(by)}",
+            hit=result.closed + result.asked,
+        ),
         at=now,
         node="command",
         duration=result.took,

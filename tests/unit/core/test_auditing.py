@@ -206,6 +206,7 @@ def test_to_json() -> None:
     }
     assert "\n" not in to_json(event)
     assert json.loads(to_json(AuditEvent(EventKind.GAP, Outcome.DONE, count=3)))["count"] == 3
+    assert json.loads(to_json(AuditEvent(EventKind.REVOCATION, Outcome.DONE, count=0)))["count"] == 0
 
 
 def test_the_line_of_an_event_is_made_once_and_never_inherited() -> None:

@@ -24,21 +24,21 @@ def revocation(target: Target, **more: Any) -> Revocation:
     ],
 )
 def test_it_names_whom_it_hits(target: Target, members: tuple[str, str, str]) -> None:
-    event = revoked(revocation(target), "done")
+    event = revoked(revocation(target), "done", hit=2)
     assert (event.subject, event.issuer, event.tenant) == members
     assert (event.kind, event.outcome, event.reason) == (
         EventKind.REVOCATION,
         Outcome.DONE,
         f"{target.kind.value}_close",
     )
-    assert event.detail == "done"
+    assert (event.detail, event.count) == ("done", 2)
 
 
 def test_a_session_and_a_connection_have_places_and_a_token_is_masked() -> None:
-    assert revoked(revocation(Target(TargetKind.SESSION, "s1")), "").session == "s1"
-    assert revoked(revocation(Target(TargetKind.CONNECTION, "c1")), "").connection == "c1"
+    assert revoked(revocation(Target(TargetKind.SESSION, "s1")), "", hit=1).session == "s1"
+    assert revoked(revocation(Target(TargetKind.CONNECTION, "c1")), "", hit=1).connection == "c1"
     whole = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
-    detail = revoked(revocation(Target(TargetKind.TOKEN, whole)), "done").detail
+    detail = revoked(revocation(Target(TargetKind.TOKEN, whole)), "done", hit=1).detail
     assert detail.startswith("done; token ")
     assert whole not in detail
 
@@ -46,6 +46,7 @@ def test_a_session_and_a_connection_have_places_and_a_token_is_masked() -> None:
 def test_what_was_made_durable_late_says_when_and_by_whom() -> None:
     event = made_durable(revocation(Target(TargetKind.IDENTITY, "alice")), now=102.55)
     assert event.detail == "log 7: left\\u000athe company; durable after 2.5 s; by op"
+    assert event.count == 0
 
 
 def test_a_cause_that_may_be_a_secret_is_masked() -> None:

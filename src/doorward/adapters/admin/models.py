@@ -64,7 +64,7 @@ class Target(Given):
 
 class Revocation(Given):
     id: str
-    sequence: int = Field(description="Its place in the log; 0: none yet, since it is not durable yet.")
+    sequence: int | None = Field(description="Its place in the log; null: none yet, since it is not durable yet.")
     durable: bool
     target: Target
     effect: Literal["close", "renew", "roles"]
@@ -153,7 +153,10 @@ class Worker(Given):
     stale: bool = Field(description="It has missed heartbeats; what stands here of it may be old.")
     cursor: int = Field(description="How far it had read the revocation log.")
     behind: int = Field(description="So many revocations it had not read.")
-    ready: bool = Field(description="It took handshakes: its stores answered, and it did not drain.")
+    ready: bool = Field(
+        description="It takes handshakes: its stores answer, and it does not drain. Of one who is stale that is not "
+        "known, and not believed."
+    )
     clock_ahead: Seconds = Field(
         description="By so many seconds its machine's clock was ahead of the time that the nodes go by."
     )

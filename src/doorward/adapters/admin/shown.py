@@ -35,7 +35,7 @@ def revocation(one: Revocation) -> models.Revocation:
     target = one.target
     return models.Revocation.model_construct(
         id=one.id,
-        sequence=one.sequence,
+        sequence=one.sequence or None,
         durable=one.sequence > 0,
         target=models.Target.model_construct(
             kind=target.kind.value, value=target.value, issuer=target.issuer, tenant=target.tenant
@@ -108,7 +108,7 @@ def _worker(seen: WorkerSeen) -> models.Worker:
         stale=seen.stale,
         cursor=present.cursor,
         behind=seen.behind,
-        ready=present.ready,
+        ready=present.ready and not seen.stale,
         clock_ahead=present.ahead,
         connections=present.connections,
     )

@@ -514,7 +514,7 @@ async def test_the_overview_names_who_is_stale() -> None:
             "stale": True,
             "cursor": 6,
             "behind": 1,
-            "ready": True,
+            "ready": False,
             "clock_ahead": 0.25,
             "connections": 1,
         }

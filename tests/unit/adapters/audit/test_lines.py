@@ -33,7 +33,7 @@ def test_it_is_what_json_dumps_would_make(event: AuditEvent) -> None:
     members = {}
     for field in fields(AuditEvent):
         value = getattr(event, field.name)
-        applies = value not in ("", None, 0) and not (field.name == "count" and value == 1)
+        applies = value != 1 if field.name == "count" else value not in ("", None, 0)
         if field.name in ALWAYS or applies:
             members[field.name] = round(value, 6) if isinstance(value, float) else value
     assert to_json(event) == json.dumps(members, ensure_ascii=False, separators=(",", ":"))
