@@ -75,7 +75,16 @@ def check(
                 f"{name} can start ({counted(problems)}). Next: {begin}, or before "
                 f"going live {check_command(config, command=f'{again} --production')}."
             )
+        servers = [] if isinstance(found, list) else _servers(found)
+        if is_fit and servers:
+            told = "your application's log" if here else check_command(config, command="run")
+            say_next(f"No server was tried: whether those of {' and '.join(servers)} answer, {told} says.")
     raise typer.Exit(Exit.DONE if is_fit else Exit.USAGE)
+
+
+def _servers(config: "Config") -> list[str]:
+    """The keys that name a server."""
+    return ["store.url"] * config.store_is_postgres + ["store.cluster_url"] * bool(config.cluster_url)
 
 
 def _read(path: Path | None, *, middleware: bool) -> "tuple[Config | list[Problem], Form]":

@@ -24,7 +24,8 @@ def make_cluster_store(
     follows: bool,
     name: str,
 ) -> Store:
-    """`name` is what the durable store is called, `process` names this process among all of all nodes. `follows`: it serves connections. Raises StoreError."""
+    """`name` is what the durable store is called, `process` names this process among all of all nodes. `follows`: it
+    serves connections. Raises StoreError."""
     try:
         deadline = DEADLINE if follows else COMMANDS_WITHIN
         link = RedisLink(read_address(url), entropy=entropy, deadline=deadline, note=told.note, fault=told.fault)

@@ -127,10 +127,10 @@ class Door:
             return self._drained(Step.HEAD)
         if watch.connections.full and isinstance(passage, Passage):
             return Deny(Reason.OVERLOADED, Step.HEAD, retry_after=1.0)
-        if watch.events.losing:
-            return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNRECORDED)
         if watch.log_is_away:
             return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=UNREAD)
+        if watch.events.losing:
+            return Deny(Reason.STORE_UNAVAILABLE, Step.HEAD, note=f"{UNRECORDED}: {watch.events.why_losing}")
         steps = admit(handshake, wire, watch.rules, connection=new_id(self._entropy.bytes(16)), trail=trail, now=now)
         try:
             with Within(self._admission_timeout()):

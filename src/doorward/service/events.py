@@ -29,6 +29,7 @@ class Events:
         self._gaps: list[str] = []  # by places of sinks
         self._copies: set[int] = set()  # places of sinks
         self._lost: dict[int, int] = {}  # of the sinks that fail; 0 where all is kept
+        self._whys: dict[int, str] = {}  # what they said when that began
         self._losses: list[Loss] = []  # by places of sinks
         self._pending: list[AuditEvent] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -110,10 +111,12 @@ class Events:
                 self._lost[place] = lost + len(batch)
             else:
                 self._lost.pop(place, None)
+                self._whys.pop(place, None)
                 self._losses[place].end(now=self._clock.now(), more=f"; it lost {lost} events" if lost else "")
 
     def _tell(self, place: int, error: Exception) -> None:
-        self._losses[place].begin(clean(str(error), MAX_DETAIL), now=self._clock.now())
+        why = self._whys.setdefault(place, clean(str(error), MAX_DETAIL))
+        self._losses[place].begin(why, now=self._clock.now())
 
     def _gap(self, lost: int, detail: str) -> AuditEvent:
         self._sequence += 1
@@ -125,6 +128,11 @@ class Events:
     def losing(self) -> bool:
         """Is a sink failing right now? New handshakes are then refused, for nothing may pass unrecorded (LOG-07)."""
         return not self._lost.keys() <= self._copies
+
+    @property
+    def why_losing(self) -> str:
+        """What the first of those sinks said; empty where none fails."""
+        return next((why for place, why in self._whys.items() if place not in self._copies), "")
 
     def close(self) -> None:
         """Let go of every sink. What one can't write any more is told, and keeps none of the others open."""

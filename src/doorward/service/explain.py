@@ -7,12 +7,13 @@ from typing import Final
 
 from doorward.core.admission import admit
 from doorward.core.endings import ENDINGS
-from doorward.ports import Clock, Store
+from doorward.ports import Clock, Store, StoreError
 from doorward.service.asking import Answers, Ask, drive
 from doorward.service.reasons import HINTS
+from doorward.service.within import answered
 from doorward.values.admission import BackendAnswer
 from doorward.values.audit import Trail
-from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Step
+from doorward.values.decision import MISSING, Answer, Decision, Deny, Found, Reason, Step
 from doorward.values.handshake import Handshake
 from doorward.values.peer import Wire
 from doorward.values.principal import Identity
@@ -122,6 +123,14 @@ class DryAnswers:
         self.unknown[Step.BACKEND] = "what the backend would answer"
         return Found(BackendAnswer(None))
 
+    async def why_away(self) -> str:
+        """What the store says now of why it does not answer; empty where it does."""
+        try:
+            await answered(self._store.check())
+        except StoreError as error:
+            return str(error)
+        return ""
+
 
 async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnswers, clock: Clock) -> Explanation:
     """What would happen to this handshake right now."""
@@ -132,6 +141,7 @@ async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnsw
         steps = admit(head, wire, rules, connection="explained", trail=trail, now=clock.now())
         decision = await drive(steps, dry.by_type, clock)
     refused = decision if isinstance(decision, Deny) else None
+    away = await dry.why_away() if refused is not None and refused.reason is Reason.STORE_UNAVAILABLE else ""
     stopped = refused.step if refused is not None else None
     ending = ENDINGS[refused.reason] if refused is not None else None
     return Explanation(
@@ -142,7 +152,7 @@ async def explain(head: Handshake | Deny, wire: Wire, rules: Rules, dry: DryAnsw
         status=101 if ending is None else ending.status,
         reason=refused.reason.value if refused is not None else "",
         ending=ending.name if ending is not None else "",
-        note=_note(refused),
+        note=away or _note(refused),
         identity=trail.identity,
         route=trail.route.name if trail.route is not None else "",
         backend=(trail.route.backend or "") if trail.route is not None else "",

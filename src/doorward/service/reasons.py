@@ -139,7 +139,7 @@ HINTS: Final[Mapping[Reason, str]] = {
     Reason.TICKET_UNKNOWN: "it was sold by a gateway with another store, or is long over",
     Reason.REVOKED_BEFORE: "issued before a revocation: it takes a credential that was issued after",
     Reason.VERIFIER_UNAVAILABLE: "the gateway's log says which address did not answer",
-    Reason.STORE_UNAVAILABLE: "is the disk full, or the database or audit file not writable?",
+    Reason.STORE_UNAVAILABLE: "do store.url and store.cluster_url answer, is a disk full? The gateway's log says it",
     Reason.PERMISSION: "the token's permissions, or what [roles] gives its roles, must hold it",
     Reason.CLAIM_REQUIRED: "the token must carry it, with the value that the route's `require` makes of the path",
     Reason.SLOTS_IDENTITY: "doorward connections list; limits.connections_per_subject",

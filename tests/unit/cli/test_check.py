@@ -21,6 +21,20 @@ def test_a_good_file_can_start(doorward, tmp_path) -> None:
     )
 
 
+def test_it_says_that_it_has_asked_no_server(doorward, tmp_path) -> None:
+    stores = (
+        '[store]\nurl = "postgresql://doorward:secret-5@db.test/doorward?sslmode=verify-full"\n'
+        'cluster_url = "rediss://doorward:secret-7@redis.test"\n'
+    )
+    write(tmp_path, '[origins]\nallow = ["https://a.test"]\n' + stores + ROUTE)
+    said = doorward("check")
+    assert said.code == 0
+    assert (
+        "No server was tried: whether those of store.url and store.cluster_url answer, `doorward run` says." in said.err
+    )
+    assert "secret" not in said.err
+
+
 def test_a_file_for_the_middleware_is_not_run(doorward, tmp_path) -> None:
     write(tmp_path, '[origins]\nallow = ["https://a.test"]\n[[routes]]\npath = "/chat"\n')
     said = doorward("check")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from doorward.ports import StoreError, VerifierError
+from doorward.service.admit import UNREAD
 from doorward.service.live import Live
 from doorward.values.audit import EventKind, Outcome
 from doorward.values.decision import Deny, Reason
@@ -143,6 +144,12 @@ async def test_nothing_passes_unrecorded() -> None:
     denied = await world.enter()
     assert isinstance(denied, Deny)
     assert denied.reason is Reason.STORE_UNAVAILABLE
+    assert denied.note == "the audit log can't be written: disk full"
+    world.watch.log_is_away = True  # the cause is said, and not what comes of it
+    denied = await world.enter()
+    assert isinstance(denied, Deny)
+    assert denied.note == UNREAD
+    world.watch.log_is_away = False
     world.sink.error = None
     world.events.flush()
     assert not world.events.losing

@@ -3,6 +3,7 @@
 import pytest
 
 from doorward.core.handshakes import parse_head
+from doorward.ports import StoreError
 from doorward.service.explain import DryAnswers, Explanation, Verdict, explain
 from doorward.service.live import Live
 from doorward.values.decision import Reason, Step
@@ -65,3 +66,31 @@ async def test_a_head_that_can_not_be_read_stops_at_the_first() -> None:
     found = await explain(denied, WIRE, world.watch.rules, dry, world.clock)
     assert found.steps[0].verdict is Verdict.STOPPED
     assert found.status == 400
+
+
+async def test_a_store_that_does_not_answer_is_named_with_what_it_says() -> None:
+    world = World()
+    world.store.tickets = world.store.rates = Gone()  # type: ignore[assignment]
+    world.store.check = Gone().check  # type: ignore[method-assign]
+    found = await explained(world, handshake(f"/chat/a?ticket={'a' * 43}"))
+    assert found.reason == Reason.STORE_UNAVAILABLE
+    assert found.note == "redis://127.0.0.1 is away: refused"
+
+
+async def test_a_store_that_answers_by_now_leaves_the_hint() -> None:
+    world = World()
+    world.store.tickets = Gone()  # type: ignore[assignment]
+    found = await explained(world, handshake(f"/chat/a?ticket={'a' * 43}"))
+    assert found.reason == Reason.STORE_UNAVAILABLE
+    assert "store.url" in found.note
+    assert "store.cluster_url" in found.note
+
+
+class Gone:
+    """A store that is away."""
+
+    async def look(self, digest: bytes) -> None:
+        await self.check()
+
+    async def check(self) -> None:
+        raise StoreError("redis://127.0.0.1 is away: refused")

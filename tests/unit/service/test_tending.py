@@ -181,7 +181,7 @@ async def test_a_store_that_fails_ends_no_housekeeping() -> None:
     await tending(world, chores=chores, timepiece=timepiece).keep_house(1)
     assert world.notes == [
         "the wall clock jumped by 3600.0 s, and we followed",
-        "signing keys are not looked after: full",
+        "signing keys are not refreshed: full",
     ]
 
 
@@ -194,8 +194,8 @@ async def test_what_housekeeping_goes_without_is_said_once_and_once_when_it_is_o
         await keeper.keep_house(1)
         world.clock.advance(2.0)
     assert world.notes == [
-        "signing keys are not looked after: gone",
-        "signing keys are looked after again after 4.0 s",
+        "signing keys are not refreshed: gone",
+        "signing keys are refreshed again after 4.0 s",
     ]
 
 

@@ -52,7 +52,7 @@ class StoreLines:
         self._bytes = 0
         self._retry = retry
         self._waiting: deque[AuditEvent] = deque()
-        self._failing = False
+        self._failing = ""  # why
         self._singly = 0  # so many of the first are stored one by one, to find which of them it is
         self._bugs = 0
         self._told = False
@@ -67,7 +67,7 @@ class StoreLines:
         if self._task is None and self._waiting:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="audit store")
         if self._failing:
-            raise KeptError(errno.EIO, "the store does not take the audit")
+            raise KeptError(errno.EIO, f"the store does not take the audit: {self._failing}")
 
     async def finish(self, within: float) -> int:
         """Wait, `within` seconds at most, until all is stored; how many events are not. Before the store is closed."""
@@ -95,11 +95,11 @@ class StoreLines:
             await self._store.append([(event, line_of(event)) for event in batch])
         except RefusedError as error:
             self._refused(batch, error)
-        except StoreError:
-            self._failing = True
+        except StoreError as error:
+            self._failing = str(error) or type(error).__name__
             return False
         except Exception as error:  # noqa: BLE001 - a bug of ours: told once, tried again, and given up alone at last
-            self._failing = True
+            self._failing = type(error).__name__
             self._tell(error)
             self._bugs += 1
             if self._bugs >= MOST_BUGS:
@@ -108,7 +108,7 @@ class StoreLines:
         else:
             self._told = False
             self._over(batch)
-        self._failing = False
+        self._failing = ""
         return True
 
     def _refused(self, batch: Sequence[AuditEvent], error: Exception) -> None:

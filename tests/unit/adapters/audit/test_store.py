@@ -76,7 +76,7 @@ async def test_a_store_that_is_away_loses_nothing_and_says_that_it_is_away() -> 
     sink = lines(store)
     await away(sink, store)
     for sequence in range(2, 200):
-        with pytest.raises(KeptError, match="does not take the audit"):
+        with pytest.raises(KeptError, match="does not take the audit: away"):
             sink.write([event(sequence)])
     with pytest.raises(KeptError):
         sink.write([])

@@ -42,7 +42,8 @@ SET_BACK: Final = (
 
 
 class Following:
-    """`name` is what the durable store is called, `note` gets lines for our own log, `made_durable` what this process has made durable at last.
+    """`name` is what the durable store is called. `note` gets lines for our own log, `made_durable` what this process
+    has made durable at last.
 
     Where nobody `run`s it, as in a command, a question reads the durable log once its copy is too old.
     """

@@ -57,9 +57,7 @@ class ClusterRevocations:
                 self._following.doubt()
         except StoreError as error:
             self._following.doubt()
-            self._note(
-                f"revocation {revocation.id} is in the log, where each node finds it, and could not be told at once: {error}"
-            )
+            self._note(f"revocation {revocation.id} is in the log, where each node finds it; not told at once: {error}")
             # where the log was set back nobody would settle it
             if revocation.id and not is_kept and not isinstance(error, LogBehindError):
                 await self._tell_without_place(revocation)

@@ -57,7 +57,8 @@ class Shared:
 
 
 class ClusterStore:
-    """`key` signs what nodes tell each other. `name` is what a message calls the durable store. `follows`: this process serves connections, so it polls and listens.
+    """`key` signs what nodes tell each other. `name` is what a message calls the durable store. `follows`: this process
+    serves connections, so it polls and listens.
 
     One that does not, a command, is content with one of the two sides, unless it asks the other for something.
     """

@@ -54,7 +54,7 @@ async def check_server(line: Line) -> None:
 
 
 def words_of(error: Exception) -> str:
-    """What a server says, or the system. Our log masks what follows the word `password`: that is said in other words."""
+    """What a server says, or the system. What follows the word `password` our log masks: that is said in others."""
     words = str(error) or type(error).__name__
     if "without any password configured" in words:
         return "its default user has no password, and store.cluster_url has one"
