@@ -178,7 +178,7 @@ def life(option: str, text: str, *, longest: float) -> float:
     """A duration that something lasts: none at all, or more than a calendar has, is no use. Exits with USAGE."""
     given = seconds(text, option=option)
     if not 0 < given <= longest:
-        fail(f"{option} {text} is none: more than nothing, and at most {longest / 86400:.0f}d", code=Exit.USAGE)
+        fail(f"{option} is more than 0s and at most {longest / 86400:.0f}d: {text} is not", code=Exit.USAGE)
     return given
 
 
