@@ -15,6 +15,7 @@ from doorward.service.connections import Connections
 from doorward.service.errands import Errands
 from doorward.service.events import Events
 from doorward.service.live import Live
+from doorward.service.noting import Loss
 from doorward.service.patience import UNJUDGED, patient
 from doorward.service.within import Within, answered
 from doorward.values.audit import EventKind, Outcome, Trail
@@ -65,6 +66,11 @@ class Watch:
         self._opened: dict[str, PresentConnection] = {}
         self._anew: dict[str, PresentConnection] = {}  # the store may have a row of theirs already
         self._closed: list[str] = []
+        self._unlisted = Loss(
+            self.note,
+            without="the list of connections is not kept up",
+            again="the list of connections is kept up again",
+        )
         self._releasing: list[str] = []
         self._counts_refusals = True
         self.log_is_away = False
@@ -165,10 +171,12 @@ class Watch:
         try:
             await answered(self._store.presence.note(opened=tuple(opened.values()), closed=closed))
         except StoreError as error:
-            self.note(f"presence could not be written: {error}")
+            self._unlisted.begin(error, now=self.clock.now())
             alive = {name: row for name, row in opened.items() if self.connections.get(name) is not None}
             self._anew = alive | self._anew
             self._closed = closed + self._closed
+        else:
+            self._unlisted.end(now=self.clock.now())
 
     # refusals
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -339,6 +340,29 @@ async def test_a_drain_that_somebody_ends_says_so_too() -> None:
     draining.cancel()
     await asyncio.wait([draining])
     assert world.notes[-1] == "drained: 0 connections closed, 1 is cut"
+
+
+@leaping
+async def test_presence_that_can_not_be_written_is_said_once_and_once_when_it_can() -> None:
+    world = World()
+    await world.inside()
+    note, failures = world.store.presence.note, 3
+
+    async def failing(**rows: Any) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise StoreError("gone")
+        await note(**rows)
+
+    world.store.presence.note = failing  # type: ignore[method-assign]
+    for _ in range(4):
+        await world.watch.report_presence()
+        world.clock.advance(1.0)
+    assert world.notes == [
+        "the list of connections is not kept up: gone",
+        "the list of connections is kept up again after 3.0 s",
+    ]
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -45,4 +45,4 @@ class ClusterBans:
             await self._feed.publish(BansChanged(await self._durable.version()))
         except StoreError as error:
             self._following.doubt()
-            self._note(f"{error}: each node finds the change of the bans by itself, within some 2 s")
+            self._note(f"each node finds the change of the bans by itself, within some 2 s; not told at once: {error}")

@@ -57,8 +57,9 @@ class ClusterPresence:
         if not answers:
             raise StoreError("; and ".join(failures))
         missing = failures[0] if failures else ""
-        if missing and not self._missing and self._note is not None:
-            self._note(f"presence is kept by one store only: {missing}")
+        if self._note is not None and bool(missing) != bool(self._missing):
+            lost = f"presence is kept by one store only: {missing}"
+            self._note(lost if missing else "presence is kept by both stores again")
         self._missing = missing
         return answers
 
