@@ -109,7 +109,8 @@ def forwarded_headers(handshake: Handshake) -> Headers:
     if not lines:
         return kept
     cookies = [part.strip(" \t") for line in lines for part in line.split(";")]
-    others = [cookie for cookie in cookies if cookie and cookie.partition("=")[0].strip(" \t") != SESSION_COOKIE]
+    # wherever it stands in one: what parts cookies by commas or white space (RFC 2965) would read ours there
+    others = [cookie for cookie in cookies if cookie and SESSION_COOKIE not in cookie]
     if others:
         kept.append(("cookie", "; ".join(others)))
     return kept

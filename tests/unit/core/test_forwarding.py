@@ -114,6 +114,9 @@ class TestHeaders:
 
     def test_no_cookie_left_is_no_cookie_header(self) -> None:
         assert forwarded_headers(handshake("/chat/lobby", "Cookie: __Host-doorward=s")) == [("origin", ORIGIN)]
+        for odd in ("a __Host-doorward=s", "a=1,__Host-doorward=s", "__Host-doorward =s"):
+            found = handshake("/chat/lobby", f"Cookie: {odd}; b=2")
+            assert forwarded_headers(found) == [("origin", ORIGIN), ("cookie", "b=2")]
 
     def test_all_of_them_together(self) -> None:
         found = handshake(
