@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cluster.nodes import Cluster, all_chat, clustered
+from tests.integration.cluster.nodes import Cluster, all_chat, clustered, until
 from tests.integration.running import Client, Config, Refused
 from tests.servers.redis import RedisServer
 
@@ -80,6 +80,13 @@ async def test_refusals_of_an_address(two) -> None:
         forged = cluster.token("nobody")[:-8] + "AAAAAAAA"
         for turn in range(6):
             assert await cluster[turn % 2].status(token=forged) == 403
+        good = cluster.token(cluster.fresh())
+
+        async def all_count_six() -> bool:
+            """A refusal is charged once it is told. Who asks by a good token adds none."""
+            return [await node.status(token=good) for node in cluster.nodes] == [429, 429]
+
+        await until(all_count_six, "both nodes count the six that both have refused")
         assert await refused(cluster, forged) == {(429, "rate_limited")}
         await all_chat(others)
 
