@@ -6,8 +6,8 @@ from typing import Any
 from doorward.ports import PresentNode
 from doorward.service import operate
 from doorward.testing import START
-from doorward.values.revocation import Acknowledgement, Effect, Revocation
-from tests.unit.service.world import World, subject
+from doorward.values.revocation import Acknowledgement, Revocation
+from tests.unit.service.world import World
 
 
 class Slow:
@@ -34,14 +34,5 @@ async def test_a_log_that_is_slow_takes_nobodys_time_to_answer() -> None:
     await world.store.presence.beat(PresentNode("gw-1", 0, 1, START, world.clock.now(), 0, 0))
     slow: Any = Slow(world)
     world.store.revocations = slow
-    result = await operate.revoke(
-        world.store,
-        world.clock,
-        id="one",
-        target=subject(),
-        effect=Effect.CLOSE,
-        cause="test",
-        by="tester",
-        counts_for=60.0,
-    )
+    result = await world.revoke_by_command()
     assert (result.closed, result.silent, result.is_proven) == (1, (), True)

@@ -25,16 +25,7 @@ async def test_a_worker_says_how_many_it_hit(inside: int, effect: Effect) -> Non
 
 async def test_the_command_says_how_many_were_hit_on_all_nodes() -> None:
     world = World()
-    result = await operate.revoke(
-        world.store,
-        world.clock,
-        id="one",
-        target=subject(),
-        effect=Effect.CLOSE,
-        cause="left",
-        by="op",
-        counts_for=60.0,
-    )
+    result = await world.revoke_by_command()
     await operate.record_revocation(
         world.store, world.clock, target=subject(), effect=Effect.CLOSE, cause="left", by="op", result=result
     )

@@ -134,32 +134,13 @@ async def test_who_cannot_renew_is_ended_by_effect_renew() -> None:
 
 async def test_the_command_waits_for_every_worker_and_names_the_silent() -> None:
     world = World()
-    result = await operate.revoke(
-        world.store,
-        world.clock,
-        id="one",
-        target=subject(),
-        effect=Effect.CLOSE,
-        cause="test",
-        by="tester",
-        counts_for=60.0,
-    )
+    result = await world.revoke_by_command()
     assert (result.closed, result.nodes, result.silent) == (0, 0, ())
     assert operate.summary(result) == "closed 0 connections on 0 of 0 nodes in 0 ms"
 
 
 async def revoked(world: World) -> operate.Revoked:
-    return await operate.revoke(
-        world.store,
-        world.clock,
-        id="one",
-        target=subject(),
-        effect=Effect.CLOSE,
-        cause="test",
-        by="tester",
-        counts_for=60.0,
-        within=0.0,
-    )
+    return await world.revoke_by_command(within=0.0)
 
 
 async def test_who_is_not_heard_of_is_not_waited_for_and_is_named() -> None:
@@ -234,17 +215,7 @@ async def test_what_is_done_is_told_as_done_though_nobody_can_be_asked_any_more(
     world = World()
     await world.store.presence.beat(PresentNode("gw-1", 0, 1, START, world.clock.now(), 0, 0))
     world.store.revocations = Deaf(world.store.revocations)  # type: ignore[assignment]
-    result = await operate.revoke(
-        world.store,
-        world.clock,
-        id="one",
-        target=subject(),
-        effect=Effect.CLOSE,
-        cause="test",
-        by="tester",
-        counts_for=60.0,
-        within=0.0,
-    )
+    result = await world.revoke_by_command(within=0.0)
     assert (result.durable, result.sequence, result.silent) == (False, 0, ("gw-1",))
     assert operate.summary(result) == (
         "closed 0 connections on 0 of 1 node in 0 ms; no answer from gw-1; "

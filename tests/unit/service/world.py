@@ -4,10 +4,12 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from doorward.adapters.stores.memory import MemoryStore
 from doorward.core.handshakes import parse_head
 from doorward.ports import Traffic
+from doorward.service import operate
 from doorward.service.admit import Door
 from doorward.service.asking import Answers
 from doorward.service.connections import Connections
@@ -255,6 +257,17 @@ class World:
         revocation = Revocation(target, now, effect, "test", now + 86400, id=f"revocation-{self.revoked}")
         await self.store.revocations.append(replace(revocation, **more))  # type: ignore[arg-type]
         return revocation.id
+
+    async def revoke_by_command(self, **more: Any) -> operate.Revoked:
+        """alice, as `doorward revoke` does it."""
+        wanted: dict[str, Any] = {
+            "id": "one",
+            "target": subject(),
+            "effect": Effect.CLOSE,
+            "cause": "test",
+            "by": "tester",
+        }
+        return await operate.revoke(self.store, self.clock, counts_for=60.0, **(wanted | more))
 
     async def settle(self) -> None:
         """Let the errands finish, and hand the events on."""

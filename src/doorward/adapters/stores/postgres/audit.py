@@ -1,7 +1,7 @@
 """The audit's lines: a batch is one statement, with ids that have no gap and come in the order of commits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from doorward.adapters.stores.postgres.link import Link
@@ -43,31 +43,25 @@ class PostgresAudit:
     async def query(
         self, *, after: int, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
     ) -> Sequence[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
-        while len(found) < limit:
-            most = min(limit - len(found), _MOST)
-            wanted = _Wanted(kind=kind, subject=subject, reason=reason, since=since, after=after)
-            page = await self._page(wanted, most, order="id")
-            found += page
-            if len(page) < most:
-                break
-            after = found[-1][0]
-        return found
+        return await self._found(_Wanted(kind=kind, subject=subject, reason=reason, since=since, after=after), limit)
 
     async def latest(
         self, *, limit: int, kind: str = "", subject: str = "", reason: str = "", since: float = 0.0
     ) -> Sequence[tuple[int, str]]:
+        wanted = _Wanted(kind=kind, subject=subject, reason=reason, since=since)
+        return (await self._found(wanted, limit, newest_first=True))[::-1]
+
+    async def _found(self, wanted: "_Wanted", limit: int, *, newest_first: bool = False) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
-        before = None
         while len(found) < limit:
             most = min(limit - len(found), _MOST)
-            wanted = _Wanted(kind=kind, subject=subject, reason=reason, since=since, before=before)
-            page = await self._page(wanted, most, order="id DESC")
+            page = await self._page(wanted, most, order="id DESC" if newest_first else "id")
             found += page
             if len(page) < most:
                 break
-            before = found[-1][0]
-        return found[::-1]
+            last = page[-1][0]
+            wanted = replace(wanted, before=last) if newest_first else replace(wanted, after=last)
+        return found
 
     async def _page(self, wanted: "_Wanted", limit: int, *, order: str) -> list[tuple[int, str]]:
         conditions, values = wanted.conditions()
